@@ -1,0 +1,22 @@
+// What is thrown when a connection or request fails?
+
+import { type MeshErrorCode, RESCUE, type Rescue } from "./codes.ts";
+
+/** The one Error class of the data path: a code with a row in RESCUE, a sentence for the operator, and the cause. */
+export class MeshError extends Error {
+  readonly code: MeshErrorCode;
+
+  constructor(code: MeshErrorCode, detail: string, cause?: unknown) {
+    super(detail, cause === undefined ? undefined : { cause });
+    this.name = "MeshError";
+    this.code = code;
+  }
+
+  get rescue(): Rescue {
+    return RESCUE[this.code];
+  }
+}
+
+/** The error as a MeshError; anything else becomes one with the given code and the original as cause. */
+export const asMeshError = (e: unknown, code: MeshErrorCode): MeshError =>
+  e instanceof MeshError ? e : new MeshError(code, e instanceof Error ? e.message : String(e), e);
