@@ -103,5 +103,5 @@ export type RetryPolicy = {
   readonly backoffMs: number;
 };
 
-/** Istio's default (waypoint-l7 section 3.3): two more attempts on failures before the answer, base interval 25 ms. */
-export const DEFAULT_RETRY: RetryPolicy = { attempts: 2, codes: [503], backoffMs: 25 };
+/** Istio's default (waypoint-l7 section 3.3): two more attempts on failures before the answer, base interval 25 ms; 503 from a server that did answer is not retried (unsafe). */
+export const DEFAULT_RETRY: RetryPolicy = { attempts: 2, codes: [], backoffMs: 25 };
