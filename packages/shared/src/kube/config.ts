@@ -1,0 +1,107 @@
+// Where is the API server, and with what do we present ourselves to it?
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+export type TlsMaterial = {
+  readonly ca?: string | Buffer;
+  readonly cert?: string | Buffer;
+  readonly key?: string | Buffer;
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+};
+
+export type KubeConfig = {
+  /** Origin and optional path prefix, e.g. https://127.0.0.1:6443. */
+  readonly server: string;
+  /** The namespace of the context, or of the pod in a cluster. */
+  readonly namespace: string;
+  /** Read anew for each set of connections, so that rotated files are picked up. */
+  tls(): TlsMaterial;
+  /** Headers of one request; a token file is read anew, so that rotated tokens are used. */
+  headers(): Promise<Readonly<Record<string, string>>>;
+};
+
+const POD_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/**
+ * The kubeconfig file's current context through @kubernetes/client-node (client certificates, tokens, token files, exec
+ * plugins, OIDC), or the pod's own service account when no file is given. Throws one clear sentence when it cannot be used.
+ */
+export const readKubeConfig = (where: { readonly kubeconfig?: string | undefined } = {}): KubeConfig =>
+  where.kubeconfig === undefined || where.kubeconfig === "" ? inCluster() : fromFile(where.kubeconfig);
+
+/** A pod's config read by ourselves: loading all of client-node would cost every pod half a second of CPU at start. */
+const inCluster = (): KubeConfig => {
+  const host = process.env.KUBERNETES_SERVICE_HOST;
+  const port = process.env.KUBERNETES_SERVICE_PORT;
+  if (host === undefined || port === undefined)
+    throw new Error("no kubeconfig given, and KUBERNETES_SERVICE_HOST/KUBERNETES_SERVICE_PORT are not set: not inside a cluster");
+  return {
+    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    namespace: readText(`${POD_DIR}/namespace`).trim(),
+    tls: () => ({ ca: readText(`${POD_DIR}/ca.crt`) }),
+    headers: async () => ({ authorization: `Bearer ${readText(`${POD_DIR}/token`).trim()}` }),
+  };
+};
+
+const readText = (path: string): string => {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new Error(`cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+};
+
+const fromFile = (path: string): KubeConfig => {
+  const text = readText(path);
+  const library = createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
+  const config = new library.KubeConfig();
+  try {
+    config.loadFromString(text);
+    config.makePathsAbsolute(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || (path.startsWith("/") ? "/" : "."));
+  } catch (cause) {
+    throw new Error(`${path} is not a kubeconfig: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  const cluster = config.getCurrentCluster();
+  const user = config.getCurrentUser();
+  if (cluster === null || cluster === undefined)
+    throw new Error(`${path} has no cluster for its current context "${config.currentContext}"`);
+  if (user === null || user === undefined) throw new Error(`${path} has no user for its current context "${config.currentContext}"`);
+  const dynamic = user.exec !== undefined || user.authProvider !== undefined;
+  return {
+    server: cluster.server.replace(/\/+$/, ""),
+    namespace: config.getContextObject(config.currentContext)?.namespace ?? "default",
+    tls: () => {
+      const ca = material(cluster.caFile, cluster.caData);
+      const cert = material(user.certFile, user.certData);
+      const key = material(user.keyFile, user.keyData);
+      return {
+        ...(ca === undefined ? {} : { ca }),
+        ...(cert === undefined ? {} : { cert }),
+        ...(key === undefined ? {} : { key }),
+        ...(cluster.tlsServerName === undefined ? {} : { servername: cluster.tlsServerName }),
+        ...(cluster.skipTLSVerify === true ? { rejectUnauthorized: false } : {}),
+      };
+    },
+    headers: async () => {
+      if (dynamic) return dynamicHeaders(config);
+      if (user.token !== undefined) return { authorization: `Bearer ${user.token}` };
+      if (user.username !== undefined && user.password !== undefined)
+        return { authorization: `Basic ${Buffer.from(`${user.username}:${user.password}`).toString("base64")}` };
+      return {};
+    },
+  };
+};
+
+const material = (file: string | undefined, data: string | undefined): Buffer | undefined => {
+  if (data !== undefined && data !== "") return Buffer.from(data, "base64");
+  return file === undefined || file === "" ? undefined : readFileSync(file);
+};
+
+/** Exec plugins and OIDC: client-node runs and caches them. */
+const dynamicHeaders = async (config: import("@kubernetes/client-node").KubeConfig): Promise<Record<string, string>> => {
+  const options: { headers: Record<string, string> } = { headers: {} };
+  await config.applyToHTTPSOptions(options);
+  return Object.fromEntries(Object.entries(options.headers).map(([k, v]) => [k.toLowerCase(), String(v)]));
+};
