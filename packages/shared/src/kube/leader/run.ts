@@ -69,7 +69,12 @@ const leadUntilLost = async (
   const term = new AbortController();
   const either = AbortSignal.any([signal, term.signal]);
   opts.log("leader_elected", { message: `${opts.self} leads ${opts.namespace}/${opts.name}` });
-  const work = lead(either).finally(() => term.abort(new Error("the leader's work ended")));
+  const work = lead(either)
+    .then(
+      () => ({ ok: true as const }),
+      (error: unknown) => ({ ok: false as const, error }),
+    )
+    .finally(() => term.abort(new Error("the leader's work ended")));
   let lost = false;
   let renewedAt = opts.world.now();
   while (!either.aborted) {
@@ -84,8 +89,9 @@ const leadUntilLost = async (
       term.abort(new Error("leadership lost"));
     }
   }
-  await work;
+  const outcome = await work;
   if (!lost) await release(opts);
+  if (!outcome.ok && !(either.aborted && outcome.error === either.reason)) throw outcome.error;
   return lost && !signal.aborted ? "lost" : "finished";
 };
 
