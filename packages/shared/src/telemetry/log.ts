@@ -1,0 +1,65 @@
+// Where do log events go, and who may write them?
+
+import { pino } from "pino";
+import type { Result } from "../runtime/result.ts";
+import { enabled, formatLevels, type Levels, parseLevels } from "./log-levels.ts";
+import { type Fields, jsonLine, type LogLevel, rfc3339Micros, textLine } from "./log-line.ts";
+
+export type LogFormat = "text" | "json";
+export type LogOutput = { write(line: string): void };
+
+export type ScopedLogger = {
+  debug(message: string, fields?: Fields): void;
+  info(message: string, fields?: Fields): void;
+  warn(message: string, fields?: Fields): void;
+  error(message: string, fields?: Fields): void;
+  /** To skip building costly fields. */
+  enabled(level: LogLevel): boolean;
+};
+
+export type Logger = {
+  scope(name: string): ScopedLogger;
+  /** The levels in force, as setLevels reads them. */
+  levels(): string;
+  /** "info" or "scope=debug,…"; what is not named keeps its level. */
+  setLevels(text: string): Result<Levels>;
+  resetLevels(): void;
+};
+
+export type LoggerOptions = { readonly format: LogFormat; readonly level?: string; readonly out: LogOutput; readonly now?: () => number };
+
+/** Standard output through pino's writer: buffered and non-blocking; `flushSync` before exit. */
+export const standardOutput = (): LogOutput & { flushSync(): void } => pino.destination({ fd: 1, sync: false });
+
+const microsNow = (): number => (performance.timeOrigin + performance.now()) * 1000;
+
+/** A logger; an unreadable `level` throws, so give it one that the configuration has parsed. */
+export const createLogger = (options: LoggerOptions): Logger => {
+  const first = parseLevels(options.level ?? "info");
+  if (!first.ok) throw new Error(first.error);
+  const now = options.now ?? microsNow;
+  const render = options.format === "json" ? jsonLine : textLine;
+  let levels = first.value;
+  const write = (scope: string, level: LogLevel, message: string, fields: Fields | undefined): void => {
+    if (!enabled(levels, scope, level)) return;
+    options.out.write(render({ time: rfc3339Micros(now()), level, scope, message, fields: fields ?? {} }));
+  };
+  return {
+    scope: (name) => ({
+      debug: (message, fields) => write(name, "debug", message, fields),
+      info: (message, fields) => write(name, "info", message, fields),
+      warn: (message, fields) => write(name, "warn", message, fields),
+      error: (message, fields) => write(name, "error", message, fields),
+      enabled: (level) => enabled(levels, name, level),
+    }),
+    levels: () => formatLevels(levels),
+    setLevels: (text) => {
+      const next = parseLevels(text, levels);
+      if (next.ok) levels = next.value;
+      return next;
+    },
+    resetLevels: () => {
+      levels = first.value;
+    },
+  };
+};
