@@ -1,9 +1,8 @@
 // What does a schema look like to the API machinery: validation, merging, field ownership and OpenAPI?
 
-export type Gvk = { readonly group: string; readonly version: string; readonly kind: string };
+export type { JsonObject } from "../model/object.ts";
 
-/** A JSON object as it stands on the wire. */
-export type JsonObject = { [key: string]: unknown };
+export type Gvk = { readonly group: string; readonly version: string; readonly kind: string };
 
 /**
  * An OpenAPI v3 schema with Kubernetes' extensions, all `$ref`s already followed (shared nodes are shared objects, so
@@ -49,6 +48,8 @@ export type JsonSchema = {
   readonly "x-kubernetes-patch-strategy"?: string;
   readonly "x-kubernetes-group-version-kind"?: readonly Gvk[];
   readonly "x-kubernetes-validations"?: readonly unknown[];
+  /** Ours, never published: below here a null counts as absent, as it does where Go decodes into a struct (built-in kinds, ObjectMeta). */
+  readonly "x-ambit-null-is-absent"?: boolean;
 };
 
 /** One reason why an object was refused, as it stands in `Status.details.causes`. */
