@@ -1,0 +1,47 @@
+// What is the union of several collections?
+
+import { type Collection, type Graph, vertexOf } from "./core.ts";
+import { createDiff, createVertex } from "./vertex.ts";
+
+export type JoinOptions<V> = {
+  readonly graph: Graph;
+  readonly name: string;
+  /** In order of precedence: under one key the first collection's record stands. */
+  readonly from: readonly Collection<V>[];
+  readonly equal: (a: V, b: V) => boolean;
+};
+
+export const join = <V>(options: JoinOptions<V>): Collection<V> => {
+  const { graph } = options;
+  const from = options.from.map((c) => vertexOf(c));
+  const pending = new Set<string>(from.flatMap((v) => v.keys()));
+  const first = (key: string): V | undefined => {
+    for (const v of from) {
+      const value = v.get(key);
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  };
+  const vertex = createVertex<V>({
+    graph,
+    name: options.name,
+    kind: "join",
+    inputs: from.map((v) => v.name),
+    settle: (records) => {
+      const diff = createDiff(records, options.equal);
+      for (const key of pending) diff.put(key, first(key));
+      pending.clear();
+      return diff.changes();
+    },
+  });
+  for (const v of from)
+    v.onChange({
+      order: vertex.order,
+      queue: (changes) => {
+        for (const c of changes) pending.add(c.key);
+        return true;
+      },
+    });
+  if (pending.size > 0) graph.touch(vertex.order);
+  return vertex;
+};
