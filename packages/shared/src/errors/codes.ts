@@ -23,6 +23,7 @@ export type MeshErrorCode =
   | "ROUTE_NOT_FOUND" // routes are attached and none matched
   | "INVALID_BACKEND" // the route's backend does not exist or may not be used
   | "UPSTREAM_RESET" // the backend closed before it answered
+  | "UPSTREAM_PROTOCOL" // the backend broke HTTP's rules
   | "UPSTREAM_TIMEOUT" // the route's timeout passed
   | "BODY_TOO_LARGE" // more had to be held back for a retry than is allowed
   | "CLIENT_GONE" // the caller closed before the answer
@@ -62,6 +63,7 @@ export const RESCUE: Readonly<Record<MeshErrorCode, Rescue>> = {
   ROUTE_NOT_FOUND: row(404, 404, 12, "CONNECT", "NR"),
   INVALID_BACKEND: row(503, 500, 14, "CONNECT", "NC"),
   UPSTREAM_RESET: row(503, 503, 14, "CONNECT", "UC"),
+  UPSTREAM_PROTOCOL: row(502, 502, 14, "CONNECT", "UPE"),
   UPSTREAM_TIMEOUT: row(504, 504, 4, "CONNECT", "UT"),
   BODY_TOO_LARGE: row(413, 413, 8, "CONNECT", "-"),
   CLIENT_GONE: row(499, 499, 1, "CONNECT", "DC"),
