@@ -37,7 +37,15 @@ export const adoptNetns = (fd: number): Netns => {
 };
 
 /** Opens a namespace by path: `/run/netns/<name>` or `/proc/<pid>/ns/net`. Throws Node's ENOENT when there is none. */
-export const openNetns = (path: string): Netns => adoptNetns(openSync(path, "r"));
+export const openNetns = (path: string): Netns => {
+  const fd = openSync(path, "r");
+  try {
+    return adoptNetns(fd);
+  } catch (e) {
+    closeSync(fd);
+    throw e;
+  }
+};
 
 /** The calling thread's own namespace. */
 export const ownNetns = (): Netns => openNetns("/proc/thread-self/ns/net");
