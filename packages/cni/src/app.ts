@@ -1,0 +1,128 @@
+// How is the node agent put together and run?
+
+import { createServer } from "node:http";
+import { listenHttp } from "@ambit/shared/admin/listen.ts";
+import { AdminError, requiredParam, serveAdmin } from "@ambit/shared/admin/server.ts";
+import type { KubeClient } from "@ambit/shared/kube/client.ts";
+import { isForbidden } from "@ambit/shared/kube/error.ts";
+import type { DaemonSet, Namespace, Pod } from "@ambit/shared/kube/objects.ts";
+import { createReflector } from "@ambit/shared/kube/reflector.ts";
+import { RESOURCES } from "@ambit/shared/kube/resources.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import type { Logger } from "@ambit/shared/telemetry/log.ts";
+import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
+import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
+import { probeSet } from "./agent/actions.ts";
+import { createAgent } from "./agent/run.ts";
+import type { CniConfig } from "./config.ts";
+import { planEnrolment, REDIRECTION } from "./plan.ts";
+import { applyRules } from "./redirect/apply.ts";
+import { hostRules, removeHostRules } from "./redirect/rules.ts";
+import { createZdsServer, type ZdsServer } from "./zds/server.ts";
+
+export type CniDeps = { readonly client: KubeClient; readonly world: World; readonly logger: Logger };
+
+export type CniApp = { run(stop: AbortSignal): Promise<void> };
+
+/** Builds without I/O; `run` serves until the signal aborts, and throws a sentence when it cannot start. */
+export const build = (config: CniConfig, deps: CniDeps): CniApp => {
+  const { client, world, logger } = deps;
+  const log = logger.scope("cni-agent");
+  const metrics = createMetrics();
+  const events = metrics.counter({ name: "nodeagent_reconcile_events_total", help: "Steps taken for pods.", labels: ["type", "outcome"] });
+  const logWatch = (event: string, fields: object): void => log.warn(event, { ...fields } as Record<string, string>);
+  const pods = createReflector<Pod>({
+    client,
+    resource: RESOURCES.pods,
+    fieldSelector: `spec.nodeName=${config.nodeName}`,
+    world,
+    log: logWatch,
+  });
+  const namespaces = createReflector<Namespace>({ client, resource: RESOURCES.namespaces, world, log: logWatch });
+  let zds: ZdsServer | undefined;
+  const agent = createAgent({
+    client,
+    pods,
+    namespaces,
+    procRoot: config.procRoot,
+    excludeNamespaces: config.excludeNamespaces,
+    zds: () => {
+      if (zds === undefined) throw new Error("the ZDS server is not up yet");
+      return zds;
+    },
+    world,
+    log,
+    onStep: (type, outcome) => events.with({ type, outcome }).add(),
+  });
+  metrics.gaugeOf({ name: "ztunnel_connected", help: "How many ztunnels are connected." }, () => zds?.connected() ?? 0);
+  metrics.gaugeOf({ name: "ambit_cni_captured_pods", help: "Pods of this node that are captured." }, () => agent.captured());
+
+  const isCaptured = (pod: Pod): boolean =>
+    pod.metadata.annotations?.[REDIRECTION] === "enabled" &&
+    planEnrolment({ pod, namespace: namespaces.get(pod.metadata.namespace ?? ""), excludeNamespaces: config.excludeNamespaces }).kind ===
+      "enrol";
+
+  /** True when the DaemonSet is gone or going: then this is an uninstall, else an upgrade or a restart. */
+  const uninstalling = async (): Promise<boolean> => {
+    try {
+      const set = await client.get<DaemonSet>(RESOURCES.daemonSets, { namespace: config.podNamespace, name: config.daemonSet });
+      return set === undefined || set.metadata.deletionTimestamp !== undefined;
+    } catch (e) {
+      // Not knowing is no reason to let traffic out of the mesh.
+      log.warn("cannot tell an upgrade from an uninstall: everything is left in place", { error: String(e), forbidden: isForbidden(e) });
+      return false;
+    }
+  };
+
+  const explainPod = (namespace: string, name: string): unknown => {
+    const report = agent.report(namespace, name);
+    if (report === undefined) throw new AdminError(404, `pod ${namespace}/${name} is not on node ${config.nodeName}`);
+    return { node: config.nodeName, ...report };
+  };
+
+  const health = createServer((req, res) => {
+    const ready = req.url === "/healthz" || (req.url === "/readyz" && zds !== undefined);
+    res.writeHead(ready ? 200 : 503, { "content-type": "text/plain" }).end(ready ? "ok\n" : "not ready, pending: pods and namespaces\n");
+  });
+
+  return {
+    run: async (stop) => {
+      await using scope = new AsyncDisposableStack();
+      scope.use(await listenHttp({ port: config.healthPort }, health));
+      scope.use(await serveMetrics({ port: config.metricsPort }, metrics));
+      scope.use(
+        await serveAdmin(config.adminPort, {
+          "/explain/pod": {
+            about: "is a pod captured, and why or why not: ?namespace=&name=",
+            handle: (r) => ({ json: explainPod(requiredParam(r, "namespace"), requiredParam(r, "name")) }),
+          },
+        }),
+      );
+      const watching = new AbortController();
+      const following = [pods.run(watching.signal), namespaces.run(watching.signal)];
+      const patience = AbortSignal.any([stop, AbortSignal.timeout(config.syncMs)]);
+      await Promise.all([pods.synced(patience), namespaces.synced(patience)]);
+      // The probe set starts from what is captured now: addresses of pods that ended while no agent ran are dropped.
+      await applyRules("here", hostRules(probeSet(pods.list().filter(isCaptured)), config.kubeletUid));
+      const done = agent.run(stop);
+      zds = createZdsServer({
+        path: config.zdsPath,
+        snapshot: () => agent.snapshot(),
+        onChange: () => agent.wakeAll(),
+        world,
+        log: logger.scope("zds"),
+      });
+      agent.wakeAll();
+      log.info("node agent ready", { node: config.nodeName, pods: pods.list().length });
+      await done;
+      if (await uninstalling()) {
+        log.info("the DaemonSet is gone: releasing every pod of this node");
+        await agent.release();
+        await applyRules("here", removeHostRules());
+      }
+      zds.close();
+      watching.abort();
+      await Promise.all(following);
+    },
+  };
+};

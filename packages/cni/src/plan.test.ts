@@ -1,0 +1,96 @@
+// Who is captured, and which steps remain.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Namespace, Pod } from "@ambit/shared/kube/objects.ts";
+import fc from "fast-check";
+import { type EnrolmentPlan, enrolmentText, planEnrolment } from "./plan.ts";
+import { type Done, NOTHING_DONE, remainingSteps } from "./steps.ts";
+
+type Over = { labels?: Record<string, string>; annotations?: Record<string, string>; spec?: object; status?: object };
+const aPod = ({ labels = {}, annotations = {}, spec = {}, status = {} }: Over = {}): Pod =>
+  ({
+    metadata: { name: "p", namespace: "ns", uid: "u", labels, annotations },
+    spec: { containers: [], ...spec },
+    status: { phase: "Running", podIP: "10.0.0.1", ...status },
+  }) as Pod;
+const ns = (labels: Record<string, string>): Namespace => ({ metadata: { name: "ns", labels } });
+const AMBIENT = { "istio.io/dataplane-mode": "ambient" };
+const NONE = { "istio.io/dataplane-mode": "none" };
+
+type Case = { name: string; pod?: Over; namespace?: Record<string, string> | null; exclude?: string[]; want: string };
+const cases: Case[] = [
+  { name: "ambient namespace", namespace: AMBIENT, want: "enrol namespace-label" },
+  { name: "ambient pod in a plain namespace", pod: { labels: AMBIENT }, want: "enrol pod-label" },
+  { name: "ambient pod whose namespace is not known yet", pod: { labels: AMBIENT }, namespace: null, want: "enrol pod-label" },
+  { name: "no label", want: "leave not-labelled" },
+  { name: "namespace not known yet", namespace: null, want: "leave unknown-namespace" },
+  { name: "pod opts out", pod: { labels: NONE }, namespace: AMBIENT, want: "leave pod-opted-out" },
+  { name: "another value is not ambient", namespace: { "istio.io/dataplane-mode": "Ambient" }, want: "leave not-labelled" },
+  { name: "host network", pod: { spec: { hostNetwork: true } }, namespace: AMBIENT, want: "leave host-network" },
+  { name: "sidecar", pod: { annotations: { "sidecar.istio.io/status": "{}" } }, namespace: AMBIENT, want: "leave has-sidecar" },
+  { name: "excluded namespace wins over the pod's label", pod: { labels: AMBIENT }, exclude: ["ns"], want: "leave excluded-namespace" },
+  {
+    name: "ztunnel itself",
+    pod: { labels: { app: "ztunnel" }, spec: { serviceAccountName: "ztunnel" } },
+    namespace: AMBIENT,
+    want: "leave is-ztunnel",
+  },
+  { name: "no address yet", pod: { status: { podIP: undefined } }, namespace: AMBIENT, want: "leave no-address-yet" },
+  { name: "succeeded", pod: { status: { phase: "Succeeded" } }, namespace: AMBIENT, want: "forget succeeded" },
+  { name: "failed", pod: { status: { phase: "Failed" } }, namespace: AMBIENT, want: "forget failed" },
+];
+for (const c of cases)
+  test(`planEnrolment: ${c.name}`, () => {
+    const namespace = c.namespace === null ? undefined : ns(c.namespace ?? {});
+    const plan = planEnrolment({ pod: aPod(c.pod), namespace, excludeNamespaces: c.exclude ?? [] });
+    assert.equal(`${plan.kind} ${plan.why}`, c.want);
+    assert.ok(enrolmentText(plan).length > 20);
+  });
+
+const enrol: EnrolmentPlan = { kind: "enrol", why: "pod-label", options: { bypassInbound: false } };
+const leave: EnrolmentPlan = { kind: "leave", why: "not-labelled" };
+const forget: EnrolmentPlan = { kind: "forget", why: "deleted" };
+const all: Done = { rules: "yes", announced: true, probes: true, annotation: "enabled" };
+
+const steps: [string, EnrolmentPlan, Done, boolean, string[]][] = [
+  ["a new pod: rules before ztunnel knows", enrol, NOTHING_DONE, false, ["add-probes", "write-rules", "announce", "annotate-enabled"]],
+  ["a serving pod: listeners before rules", enrol, NOTHING_DONE, true, ["add-probes", "announce", "write-rules", "annotate-enabled"]],
+  ["captured: nothing", enrol, all, true, []],
+  ["pending: announce and mark", enrol, { ...all, announced: false, annotation: "pending" }, true, ["announce", "annotate-enabled"]],
+  ["rules of an earlier agent are written again", enrol, { ...all, rules: "stale" }, true, ["write-rules"]],
+  ["label removed", leave, all, true, ["delete-rules", "withdraw", "delete-probes", "delete-annotation"]],
+  ["never captured", leave, NOTHING_DONE, true, []],
+  ["deleted: the namespace is left alone", forget, all, true, ["delete-probes", "withdraw"]],
+];
+for (const [name, plan, done, serving, want] of steps)
+  test(`remainingSteps: ${name}`, () => assert.deepEqual(remainingSteps(plan, done, serving), want));
+
+test("carrying out the steps always ends with none left", () => {
+  const effect: Record<string, Partial<Done>> = {
+    "write-rules": { rules: "yes" },
+    "delete-rules": { rules: "no" },
+    announce: { announced: true },
+    withdraw: { announced: false },
+    "add-probes": { probes: true },
+    "delete-probes": { probes: false },
+    "annotate-enabled": { annotation: "enabled" },
+    "delete-annotation": { annotation: undefined },
+  };
+  const arbDone: fc.Arbitrary<Done> = fc.record({
+    rules: fc.constantFrom("yes" as const, "no" as const, "stale" as const),
+    announced: fc.boolean(),
+    probes: fc.boolean(),
+    annotation: fc.constantFrom("enabled" as const, "pending" as const, undefined),
+  });
+  fc.assert(
+    fc.property(fc.constantFrom(enrol, leave, forget), arbDone, fc.boolean(), (plan, start, serving) => {
+      let done = start;
+      for (let i = 0; i < 8; i++) {
+        const [step] = remainingSteps(plan, done, serving);
+        if (step === undefined) return;
+        done = { ...done, ...effect[step] };
+      }
+      assert.deepEqual(remainingSteps(plan, done, serving), []);
+    }),
+  );
+});
