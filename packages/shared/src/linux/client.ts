@@ -38,6 +38,8 @@ const calls = {
   ioctl: libc.func("int ioctl(int fd, uint64_t request, int64_t argument)"),
   setns: libc.func("int setns(int fd, int type)"),
   close: libc.func("int close(int fd)"),
+  mkfifo: libc.func("int mkfifo(const char *path, uint32_t mode)"),
+  syscall: libc.func("int64_t syscall(int64_t number, int64_t a, int64_t b, int64_t c)"),
 } as const;
 
 const inetPton = libc.func("int inet_pton(int family, const char *text, void *bytes)");
