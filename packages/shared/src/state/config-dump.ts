@@ -3,7 +3,7 @@
 import { formatCidr } from "../addr/cidr.ts";
 import { addressKey } from "../addr/socket.ts";
 import type { Match, Policy, StringMatch } from "../authz/types.ts";
-import { type Endpoint, type GatewayAddress, gatewayName, type Service, serviceKey, type Workload } from "./types.ts";
+import { type Endpoint, type GatewayAddress, gatewayName, type Service, type Workload } from "./types.ts";
 
 export type DumpGateway = { readonly destination: string; readonly hboneMtlsPort: number };
 export type DumpWorkload = {

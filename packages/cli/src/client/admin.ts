@@ -1,0 +1,66 @@
+// How is a pod's admin server asked? (HTTP over the API server's port-forward, as it listens on the pod's loopback only)
+
+import { type ClientRequest, request } from "node:http";
+import { Duplex, PassThrough } from "node:stream";
+import { type KubeConfig, PortForward } from "@kubernetes/client-node";
+
+export type PodRef = { readonly namespace: string; readonly name: string };
+export type AdminCall = { readonly method?: "GET" | "POST"; readonly path: string; readonly port?: number };
+
+const ADMIN_PORT = 15000;
+const PATIENCE_MS = 10_000;
+
+export type AdminClient = {
+  /** The parsed JSON. Throws one sentence naming the pod when it cannot be had. */
+  json(pod: PodRef, path: string): Promise<unknown>;
+  text(pod: PodRef, call: AdminCall): Promise<string>;
+};
+
+const answerOf = (call: ClientRequest): Promise<{ status: number; body: string }> =>
+  new Promise((resolve, reject) => {
+    call.on("error", reject);
+    call.on("response", (res) => {
+      const chunks: Buffer[] = [];
+      res.on("data", (c: Buffer) => chunks.push(c));
+      res.on("error", reject);
+      res.on("end", () => resolve({ status: res.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
+    });
+    call.end();
+  });
+
+export const createAdminClient = (kube: KubeConfig): AdminClient => {
+  const forward = new PortForward(kube);
+
+  const ask = async (pod: PodRef, call: AdminCall): Promise<{ status: number; body: string }> => {
+    const fromPod = new PassThrough();
+    const toPod = new PassThrough();
+    const complaints = new PassThrough();
+    let complaint = "";
+    complaints.on("data", (c: Buffer) => {
+      complaint += String(c);
+    });
+    const socket = await forward.portForward(pod.namespace, pod.name, [call.port ?? ADMIN_PORT], fromPod, complaints, toPod);
+    const ws = typeof socket === "function" ? socket() : socket;
+    ws?.on("close", () => fromPod.end());
+    try {
+      const stream = Duplex.from({ readable: fromPod, writable: toPod });
+      const req = request({ method: call.method ?? "GET", path: call.path, host: "localhost", createConnection: () => stream, agent: false });
+      req.setTimeout(PATIENCE_MS, () => req.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)));
+      return await answerOf(req);
+    } catch (e) {
+      throw new Error(complaint.trim() || (e instanceof Error ? e.message : String(e)), { cause: e });
+    } finally {
+      ws?.close();
+    }
+  };
+
+  const text = async (pod: PodRef, call: AdminCall): Promise<string> => {
+    const where = `${pod.namespace}/${pod.name}`;
+    const answer = await ask(pod, call).catch((e: unknown) => {
+      throw new Error(`cannot reach the admin server of pod ${where}: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
+    });
+    if (answer.status !== 200) throw new Error(`pod ${where} answered ${answer.status} to ${call.path}: ${answer.body.trim()}`);
+    return answer.body;
+  };
+  return { text, json: async (pod, path) => JSON.parse(await text(pod, { path })) as unknown };
+};
