@@ -17,7 +17,8 @@ export const spiffeId = (trustDomain: string, namespace: string, serviceAccount:
   uri: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
 });
 
-const SHAPE = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
+// The characters that SPIFFE allows in a trust domain and in a path segment: no comma, quote, space or control character.
+const SHAPE = /^spiffe:\/\/([A-Za-z0-9._-]+)\/ns\/([A-Za-z0-9._-]+)\/sa\/([A-Za-z0-9._-]+)$/;
 
 /** Parses an Istio-shaped SPIFFE id; anything else is an error, never a guess. */
 export const parseSpiffeId = (uri: string): Result<SpiffeId> => {
