@@ -1,0 +1,161 @@
+// What would be decided for a connection now, and why? (the same pure functions that serve it)
+
+import { parseIp } from "@ambit/shared/addr/ip.ts";
+import { formatSocketAddr, parseSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
+import type { ExplainCandidate, ExplainInbound, ExplainOutbound, ExplainVerdict, ExplainWorkload } from "@ambit/shared/admin/explain.ts";
+import { AdminError, type AdminRequest, requiredParam } from "@ambit/shared/admin/server.ts";
+import { explainPolicies, policiesFor, verdictText } from "@ambit/shared/authz/authorize.ts";
+import { parseSpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import type { Result } from "@ambit/shared/runtime/result.ts";
+import type { Candidate } from "@ambit/shared/state/balance.ts";
+import { identityOf, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
+import type { MeshView } from "@ambit/shared/state/view.ts";
+import { type PassthroughPlan, planPassthrough } from "../inbound/passthrough/plan.ts";
+import { type InboundPlan, planInbound } from "../inbound/plan.ts";
+import type { ServedPod } from "../inpod/run.ts";
+import { type OutboundPlan, planOutbound } from "../outbound/plan.ts";
+import { HBONE_PORT } from "../ports.ts";
+
+export type ExplainSources = { readonly view: MeshView; readonly pods: () => readonly ServedPod[]; readonly random: () => number };
+
+const parsed = <T>(name: string, r: Result<T>): T => {
+  if (!r.ok) throw new AdminError(400, `${name}: ${r.error}`);
+  return r.value;
+};
+
+/** The workload of a pod that this ztunnel serves. */
+const servedPod = (s: ExplainSources, r: AdminRequest): Workload => {
+  const namespace = requiredParam(r, "namespace");
+  const name = requiredParam(r, "pod");
+  const served = s.pods().find((p) => p.who.name === name && p.who.namespace === namespace);
+  if (served === undefined)
+    throw new AdminError(404, `pod ${namespace}/${name} is not served by this ztunnel: it is not captured, or runs on another node`);
+  const workload = s.view.workloadByName(served.who);
+  if (workload === undefined)
+    throw new AdminError(503, `pod ${namespace}/${name} is served, but its workload has not arrived from the controller`);
+  return workload;
+};
+
+const workloadOf = (w: Workload): ExplainWorkload => ({
+  uid: w.uid,
+  namespace: w.namespace,
+  name: w.name,
+  node: w.node,
+  addresses: w.addresses,
+  identity: identityOf(w).uri,
+});
+
+const candidateOf = (c: Candidate): ExplainCandidate => ({
+  namespace: c.workload.namespace,
+  name: c.workload.name,
+  port: c.port,
+  rank: c.rank,
+  excluded: c.excluded,
+});
+
+const outboundText = (plan: OutboundPlan, to: string): string => {
+  switch (plan.kind) {
+    case "passthrough":
+      return plan.why === "unknown-destination"
+        ? `nothing in the mesh has the address ${to}: the connection goes there as it is`
+        : `the service asks for passthrough: the connection goes to ${to} as it is`;
+    case "tcp":
+      return `${plan.workload?.uid} takes no tunnel: plain TCP to ${formatSocketAddr(plan.to)}`;
+    case "hbone": {
+      const whom =
+        plan.why === "direct"
+          ? "straight to"
+          : plan.why === "service-waypoint"
+            ? "by the service's waypoint"
+            : "by the workload's waypoint";
+      return `HBONE ${whom} ${plan.workload?.uid} at ${formatSocketAddr(plan.via)}, asking for ${plan.authority}`;
+    }
+    case "double-hbone":
+      return `a tunnel in a tunnel through the gateway ${formatSocketAddr(plan.gateway)}, asking for ${plan.authority}; this version refuses it`;
+    case "reject":
+      return `refused: ${plan.detail}`;
+  }
+};
+
+const viaOf = (plan: OutboundPlan): SocketAddr | undefined => {
+  switch (plan.kind) {
+    case "passthrough":
+    case "tcp":
+      return plan.to;
+    case "hbone":
+      return plan.via;
+    case "double-hbone":
+      return plan.gateway;
+    case "reject":
+      return undefined;
+  }
+};
+
+/** `?namespace=&pod=&to=ip:port` */
+export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutbound => {
+  const source = servedPod(s, r);
+  const to = parsed("to", parseSocketAddr(requiredParam(r, "to")));
+  const plan = planOutbound(s.view, { source, to }, s.random);
+  const via = viaOf(plan);
+  const expect = plan.kind === "hbone" ? plan.expect : plan.kind === "double-hbone" ? plan.outer : [];
+  return {
+    source: workloadOf(source),
+    to: formatSocketAddr(to),
+    found: plan.found,
+    service: plan.service && serviceKey(plan.service),
+    kind: plan.kind,
+    why: plan.kind === "reject" ? plan.code : plan.why,
+    text: outboundText(plan, formatSocketAddr(to)),
+    via: via && formatSocketAddr(via),
+    authority: "authority" in plan ? plan.authority : undefined,
+    expect: expect.map((id) => id.uri),
+    workload: plan.workload && workloadOf(plan.workload),
+    candidates: plan.candidates.map(candidateOf),
+    code: plan.kind === "reject" ? plan.code : undefined,
+  };
+};
+
+const verdictOf = (s: ExplainSources, workload: Workload, plan: InboundPlan | PassthroughPlan): ExplainVerdict | undefined => {
+  if (plan.subject === undefined || plan.verdict === undefined) return undefined;
+  const set = policiesFor(s.view, workload);
+  return {
+    allowed: plan.verdict.allowed,
+    text: verdictText(plan.verdict),
+    policies: explainPolicies(set, plan.subject),
+    missing: set.missing,
+  };
+};
+
+const planFor = (s: ExplainSources, r: AdminRequest, workload: Workload): InboundPlan | PassthroughPlan => {
+  const to = requiredParam(r, "to");
+  const from = requiredParam(r, "source");
+  const remote = { ip: parsed("sourceIp", parseIp(requiredParam(r, "sourceIp"))), port: 0 };
+  const asked = parseSocketAddr(to);
+  if (from === "none") return planPassthrough(s.view, { workload, remote, to: parsed("to", asked) });
+  const own = asked.ok && workload.addresses.includes(asked.value.ip) ? asked.value.ip : (workload.addresses[0] ?? remote.ip);
+  const peer = parsed("source", parseSpiffeId(from));
+  return planInbound(s.view, {
+    workload,
+    method: "CONNECT",
+    authority: to,
+    peer,
+    remote,
+    local: { ip: own, port: HBONE_PORT },
+    forwarded: "",
+  });
+};
+
+/** `?namespace=&pod=&to=ip:port&source=spiffe://…|none&sourceIp=`; source=none is plaintext, through 15006. */
+export const explainInbound = (s: ExplainSources, r: AdminRequest): ExplainInbound => {
+  const workload = servedPod(s, r);
+  const plan = planFor(s, r, workload);
+  const as = plan.kind === "forward" && plan.as !== undefined ? `, which sees ${plan.as} as its client` : "";
+  return {
+    workload: workloadOf(workload),
+    kind: plan.kind,
+    text: plan.kind === "forward" ? `forwarded to the application at ${formatSocketAddr(plan.to)}${as}` : `refused: ${plan.detail}`,
+    to: "to" in plan && plan.to !== undefined ? formatSocketAddr(plan.to) : undefined,
+    code: plan.kind === "reject" ? plan.code : undefined,
+    verdict: verdictOf(s, workload, plan),
+  };
+};

@@ -1,0 +1,123 @@
+// How is a tunnelled request carried to the application, or refused with the right status? (15008)
+
+import type { Socket } from "node:net";
+import { splice } from "@ambit/shared/copy/splice.ts";
+import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
+import { formatBaggage } from "@ambit/shared/hbone/headers.ts";
+import type { TunnelRequest } from "@ambit/shared/hbone/types.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import type { Workload } from "@ambit/shared/state/types.ts";
+import type { MeshView } from "@ambit/shared/state/view.ts";
+import { baggageOf } from "../baggage.ts";
+import type { ConnectionRecord, ConnectionReports } from "../metrics.ts";
+import type { Pod } from "../pod.ts";
+import { refuse } from "../tcp/cut.ts";
+import type { Traffic } from "../traffic.ts";
+import { type InboundPlan, planInbound } from "./plan.ts";
+import { encodeProxyHeader } from "./proxy-header.ts";
+
+export type InboundDeps = {
+  readonly view: MeshView;
+  readonly reports: ConnectionReports;
+  readonly world: World;
+  /** The answer describes this pod to the caller (ENABLE_RESPONSE_BAGGAGE). */
+  readonly responseBaggage: boolean;
+};
+
+type Forward = Extract<InboundPlan, { kind: "forward" }>;
+
+/** The caller's workload, when the address and the certificate agree on it. */
+const callerOf = (view: MeshView, us: Workload, request: TunnelRequest): Workload | undefined => {
+  const caller = view.workloadByAddress(us.network, request.remote.ip);
+  const same = caller?.namespace === request.peer.namespace && caller.serviceAccount === request.peer.serviceAccount;
+  return same ? caller : undefined;
+};
+
+const trafficOf = (pod: Pod, view: MeshView, about: { request: TunnelRequest; workload: Workload; plan: InboundPlan }): Traffic => ({
+  reporter: "destination",
+  source: { addr: about.request.remote, workload: callerOf(view, about.workload, about.request), identity: about.request.peer },
+  destination: {
+    addr: about.plan.to ?? about.request.local,
+    hboneAddr: about.request.authority,
+    workload: about.workload,
+    identity: pod.identity,
+    service: about.plan.service,
+  },
+  secured: true,
+});
+
+const answer = (request: TunnelRequest, error: MeshError): void => request.reject(error.rescue.hbone);
+
+const connect = async (pod: Pod, plan: Forward, signal: AbortSignal): Promise<Socket> => {
+  const socket = await pod.net.dial(plan.to, plan.as, signal);
+  if (plan.proxyHeader !== undefined) socket.write(encodeProxyHeader(plan.proxyHeader));
+  return socket;
+};
+
+type Serving = {
+  readonly request: TunnelRequest;
+  readonly plan: Forward;
+  readonly workload: Workload;
+  readonly record: ConnectionRecord;
+  readonly abort: AbortController;
+};
+
+const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> => {
+  const gone = (): void => s.abort.abort(new MeshError("CLIENT_GONE", "the caller gave the request up"));
+  s.request.signal.addEventListener("abort", gone, { once: true });
+  let app: Socket;
+  try {
+    app = await connect(pod, s.plan, s.abort.signal);
+  } catch (e) {
+    const error = asMeshError(e, "CONNECT");
+    answer(s.request, error);
+    s.record.end(error);
+    return;
+  }
+  s.request.signal.removeEventListener("abort", gone);
+  if (s.abort.signal.aborted || s.request.signal.aborted) {
+    const error = asMeshError(s.abort.signal.reason ?? s.request.signal.reason, "CLIENT_GONE");
+    refuse(app);
+    answer(s.request, error);
+    s.record.end(error);
+    return;
+  }
+  const stream = s.request.accept(deps.responseBaggage ? { baggage: formatBaggage(baggageOf(s.workload)) } : {});
+  const end = await splice(stream, app, { forward: s.record.fromClient, backward: s.record.fromServer, signal: s.abort.signal });
+  s.record.end(end.why === "closed" ? undefined : asMeshError(end.why === "aborted" ? end.reason : end.error, "CONNECT"));
+};
+
+const serve = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promise<void> => {
+  const startedAt = deps.world.now();
+  const workload = await pod.workload(request.signal);
+  const { method, authority, peer, remote, local } = request;
+  const plan = planInbound(deps.view, { workload, method, authority, peer, remote, local, forwarded: request.headers.forwarded ?? "" });
+  const traffic = trafficOf(pod, deps.view, { request, workload, plan });
+  if (plan.kind === "reject") {
+    const error = new MeshError(plan.code, plan.detail);
+    answer(request, error);
+    if (plan.to === undefined) deps.reports.rejected({ from: remote, to: local, direction: "inbound", error });
+    else deps.reports.open(traffic, startedAt).end(error);
+    return;
+  }
+  // Tracked in the same turn as it was decided: no policy push can come in between.
+  const abort = new AbortController();
+  const info = { workload, subject: plan.subject, from: remote, to: plan.to, protocol: "HBONE" as const };
+  using _tracked = pod.inbound.track(info, (reason) => abort.abort(reason));
+  await forward(pod, deps, { request, plan, workload, abort, record: deps.reports.open(traffic, startedAt) });
+};
+
+/** Serves one CONNECT to its end; never rejects. */
+export const serveInbound = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promise<void> => {
+  const open = deps.reports.socketsOpen("destination");
+  open.add(1);
+  try {
+    await serve(pod, deps, request);
+  } catch (e) {
+    const error = asMeshError(e, "CONNECT");
+    deps.reports.rejected({ from: request.remote, to: request.local, direction: "inbound", error });
+    answer(request, error);
+  } finally {
+    open.add(-1);
+  }
+};

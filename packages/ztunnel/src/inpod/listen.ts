@@ -1,0 +1,106 @@
+// How are sockets made inside a pod's network namespace: its listeners, and the connections dialled from it?
+
+import { Socket } from "node:net";
+import { type Ip, isV4 } from "@ambit/shared/addr/ip.ts";
+import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
+import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
+import { LinuxError } from "@ambit/shared/linux/client.ts";
+import { type ListenOptions, listenSocket, socketIn } from "@ambit/shared/linux/socket.ts";
+import { type Keepalive, setKeepalive, setUserTimeout } from "@ambit/shared/linux/sockopt.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+
+export type SocketConfig = {
+  /** Set on every socket, so that the pod's redirect rules let ztunnel's own packets pass. */
+  readonly mark: number;
+  readonly ipv6: boolean;
+  readonly portReuse: boolean;
+  readonly keepalive: Keepalive | undefined;
+  readonly userTimeoutMs: number | undefined;
+  readonly connectTimeoutMs: number;
+};
+
+export type PodNet = {
+  /** A listening socket's fd on the pod's every address; accepted sockets inherit its options. */
+  listen(port: number): number;
+  /** A connection from inside the pod; `from` is the source address when it is not to be the pod's own. Throws MeshError CONNECT or CONNECT_TIMEOUT. */
+  dial(to: SocketAddr, from: Ip | undefined, signal: AbortSignal): Promise<Socket>;
+};
+
+const tune = (fd: number, config: SocketConfig): void => {
+  if (config.keepalive !== undefined) setKeepalive(fd, config.keepalive);
+  if (config.userTimeoutMs !== undefined) setUserTimeout(fd, config.userTimeoutMs);
+};
+
+const listenIn = (netns: number, config: SocketConfig, port: number): number => {
+  const common = { netns, mark: config.mark, reusePort: config.portReuse, reuseAddr: true } satisfies Partial<ListenOptions>;
+  const ipv4 = (): number => listenSocket({ ...common, family: "ipv4", bind: { ip: "0.0.0.0", port } });
+  if (!config.ipv6) return ipv4();
+  try {
+    return listenSocket({ ...common, family: "ipv6", v6only: false, bind: { ip: "::", port } });
+  } catch (e) {
+    // A kernel without IPv6 has no such family, and a namespace with IPv6 off has no such address.
+    if (e instanceof LinuxError && (e.code === "EAFNOSUPPORT" || e.code === "EADDRNOTAVAIL")) return ipv4();
+    throw e;
+  }
+};
+
+const socketFd = (netns: number, config: SocketConfig, { to, from }: { to: SocketAddr; from: Ip | undefined }): number => {
+  const family = isV4(to.ip) ? "ipv4" : "ipv6";
+  const common = { netns, family, mark: config.mark } as const;
+  if (from === undefined || isV4(from) !== isV4(to.ip)) return socketIn(common);
+  return socketIn({ ...common, transparent: true, freebind: true, bind: { ip: from, port: 0 } });
+};
+
+/** The connection, or the reason there is none; the deadline and the signal destroy it. */
+const connected = (socket: Socket, to: SocketAddr, options: { world: World; timeoutMs: number; signal: AbortSignal }): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const timer = new AbortController();
+    const settle = (): void => {
+      timer.abort();
+      options.signal.removeEventListener("abort", onAbort);
+      socket.removeListener("error", onError);
+      socket.removeListener("connect", onConnect);
+    };
+    const fail = (error: unknown): void => {
+      settle();
+      socket.on("error", () => {}); // a late error of a socket that was given up says nothing new
+      socket.destroy();
+      reject(error);
+    };
+    const where = formatSocketAddr(to);
+    const onAbort = (): void => fail(options.signal.reason);
+    const onError = (e: Error): void => fail(new MeshError("CONNECT", `cannot connect to ${where}: ${e.message}`, e));
+    const onConnect = (): void => {
+      settle();
+      resolve(socket);
+    };
+    socket.once("error", onError);
+    socket.once("connect", onConnect);
+    if (options.signal.aborted) return onAbort();
+    options.signal.addEventListener("abort", onAbort, { once: true });
+    options.world.sleep(options.timeoutMs, timer.signal).then(
+      () => fail(new MeshError("CONNECT_TIMEOUT", `cannot connect to ${where}: no answer within ${options.timeoutMs} ms`)),
+      () => {}, // the timer was stopped: it is settled
+    );
+    socket.connect({ host: to.ip, port: to.port });
+  });
+
+/** The network of one pod, by an open fd of its namespace that outlives every call. */
+export const createPodNet = (netns: number, config: SocketConfig, world: World): PodNet => ({
+  listen: (port) => {
+    const fd = listenIn(netns, config, port);
+    tune(fd, config);
+    return fd;
+  },
+  dial: async (to, from, signal) => {
+    let fd: number;
+    try {
+      fd = socketFd(netns, config, { to, from });
+      tune(fd, config);
+    } catch (e) {
+      throw new MeshError("CONNECT", `cannot make a socket for ${formatSocketAddr(to)}: ${e instanceof Error ? e.message : String(e)}`, e);
+    }
+    const options = { fd, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
+    return connected(new Socket(options), to, { world, timeoutMs: config.connectTimeoutMs, signal });
+  },
+});

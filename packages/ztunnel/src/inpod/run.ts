@@ -1,0 +1,159 @@
+// Which pods are served now, and how are they started, stopped and tried again?
+
+import { adoptNetns, type Netns } from "@ambit/shared/linux/netns.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import type { LocalWorkload } from "@ambit/shared/state/view.ts";
+import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
+import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
+import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
+import type { ZdsAnswer, ZdsHandler } from "./client.ts";
+import type { PodProxy } from "./proxy.ts";
+import { FIRST_SESSION, type KnownPods, type PodAction, type Session, step } from "./reconcile.ts";
+
+const RETRY_MS = 5_000;
+
+export type PodSet = ZdsHandler & {
+  /** Tries pods that failed to start again every 5 s, until the signal aborts. */
+  retryPending(signal: AbortSignal): Promise<void>;
+  /** All pods at once: no new connections, then what is left is cut at the deadline. */
+  drain(deadlineMs: number): Promise<void>;
+  list(): readonly ServedPod[];
+};
+
+export type ServedPod = { readonly uid: string; readonly who: LocalWorkload; readonly proxy: PodProxy | undefined };
+
+export type PodSetOptions = {
+  /** Starts serving in the namespace, which stays open until the proxy is closed. */
+  readonly start: (pod: { uid: string; who: LocalWorkload; netns: Netns }) => Promise<PodProxy>;
+  readonly metrics: Metrics;
+  readonly world: World;
+  readonly log: ScopedLogger;
+  /** True: the agent's pods are all served. */
+  readonly onReady: (ready: boolean) => void;
+};
+
+type Entry = { readonly who: LocalWorkload; readonly netns: Netns; proxy: PodProxy | undefined };
+
+const text = (e: unknown): string => (e instanceof Error ? e.message : String(e));
+
+const families = (metrics: Metrics, entries: ReadonlyMap<string, Entry>) => {
+  const count = (running: boolean): number => [...entries.values()].filter((e) => (e.proxy !== undefined) === running).length;
+  metrics.gaugeOf({ name: "workload_manager_active_proxy_count", help: "Pods that are served." }, () => count(true));
+  metrics.gaugeOf({ name: "workload_manager_pending_proxy_count", help: "Pods that wait to be served." }, () => count(false));
+  return {
+    started: metrics.counter({ name: "workload_manager_proxies_started_total", help: "Pods that began to be served." }).with({}),
+    stopped: metrics.counter({ name: "workload_manager_proxies_stopped_total", help: "Pods that are served no more." }).with({}),
+  };
+};
+
+export const createPodSet = (options: PodSetOptions): PodSet => {
+  const { log, world } = options;
+  const entries = new Map<string, Entry>();
+  const counts = families(options.metrics, entries);
+  let session: Session = FIRST_SESSION;
+  let connected = false;
+
+  const report = (): void => {
+    const served = [...entries.values()].every((e) => e.proxy !== undefined);
+    options.onReady(connected && session.phase === "live" && served);
+  };
+  const known = (): KnownPods =>
+    new Map(
+      [...entries].map(([uid, e]) => [uid, { netns: e.netns.identity, who: e.who, state: e.proxy === undefined ? "pending" : "running" }]),
+    );
+
+  const stop = (uid: string, why: string): void => {
+    const entry = entries.get(uid);
+    if (entry === undefined) return;
+    entries.delete(uid);
+    if (entry.proxy !== undefined) {
+      entry.proxy.close();
+      counts.stopped.add();
+      log.info("stopped serving a pod", { uid, name: entry.who.name, namespace: entry.who.namespace, why });
+    }
+    entry.netns[Symbol.dispose]();
+  };
+  /** "" or why it could not be started; the pod stays pending then. */
+  const tryStart = async (uid: string, entry: Entry): Promise<string> => {
+    try {
+      const proxy = await options.start({ uid, who: entry.who, netns: entry.netns });
+      if (entries.get(uid) !== entry) {
+        proxy.close();
+        return "";
+      }
+      entry.proxy = proxy;
+      counts.started.add();
+      log.info("serving a pod", { uid, name: entry.who.name, namespace: entry.who.namespace });
+      return "";
+    } catch (e) {
+      log.error("failure to start a proxy", { uid, name: entry.who.name, namespace: entry.who.namespace, error: text(e) });
+      return `failure to start proxy: ${text(e)}`;
+    }
+  };
+  const start = async (uid: string, who: LocalWorkload, netns: Netns): Promise<string> => {
+    const pending = entries.get(uid);
+    if (pending !== undefined) pending.netns[Symbol.dispose]();
+    const entry: Entry = { who, netns, proxy: undefined };
+    entries.set(uid, entry);
+    return tryStart(uid, entry);
+  };
+
+  const carryOut = async (action: PodAction, announced: { who: LocalWorkload; netns: Netns } | undefined): Promise<string> => {
+    if (action.kind === "stop") {
+      stop(action.uid, "the agent does not name it any more");
+      return "";
+    }
+    if (announced === undefined) return `failure to start proxy: nothing came with the announcement of ${action.uid}`;
+    if (action.kind === "replace") stop(action.uid, "it has another network namespace now");
+    return start(action.uid, announced.who, announced.netns);
+  };
+
+  const onRequest = async (request: ZdsRequest, fd: number | undefined): Promise<ZdsAnswer> => {
+    let netns: Netns | undefined;
+    try {
+      netns = fd === undefined ? undefined : adoptNetns(fd);
+    } catch (e) {
+      return { error: `the file descriptor that came is not a network namespace: ${text(e)}`, hangUp: true };
+    }
+    const next = step(session, known(), { request, netns: netns?.identity });
+    const takes = next.kind === "accept" && next.actions.some((a) => a.kind !== "stop");
+    if (!takes) netns?.[Symbol.dispose]();
+    if (next.kind === "refuse") return { error: next.error, hangUp: true };
+    session = next.session;
+    const announced = request.kind === "add" && netns !== undefined ? { who: request.workload, netns } : undefined;
+    let error = "";
+    for (const action of next.actions) error = (await carryOut(action, announced)) || error;
+    report();
+    return { error, hangUp: false };
+  };
+
+  return {
+    onRequest,
+    onConnected: () => {
+      connected = true;
+      session = FIRST_SESSION;
+      report();
+    },
+    onDisconnected: () => {
+      connected = false;
+      // What runs goes on; what never started is announced again by the next snapshot.
+      for (const [uid, entry] of [...entries]) if (entry.proxy === undefined) stop(uid, "the agent is gone");
+      report();
+    },
+    retryPending: async (signal) => {
+      while (!signal.aborted) {
+        await world.sleep(RETRY_MS, signal).catch((e: unknown) => {
+          if (!signal.aborted) throw e;
+        });
+        if (signal.aborted) return;
+        for (const [uid, entry] of [...entries]) if (entry.proxy === undefined) await tryStart(uid, entry);
+        report();
+      }
+    },
+    drain: async (deadlineMs) => {
+      await Promise.all([...entries.values()].map((e) => e.proxy?.drain(deadlineMs)));
+      for (const uid of [...entries.keys()]) stop(uid, "shutting down");
+    },
+    list: () => [...entries].map(([uid, e]) => ({ uid, who: e.who, proxy: e.proxy })),
+  };
+};

@@ -1,0 +1,131 @@
+// How is a connection described in metrics and in the access log? (ambient-l4 sections 6.1 and 6.2)
+
+import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
+import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import type { Service, Workload } from "@ambit/shared/state/types.ts";
+import { bare, type Fields } from "@ambit/shared/telemetry/log-line.ts";
+
+/** What is known of a connection once it has been planned. */
+export type Traffic = {
+  readonly reporter: "source" | "destination";
+  readonly source: { readonly addr: SocketAddr; readonly workload: Workload | undefined; readonly identity: SpiffeId | undefined };
+  readonly destination: {
+    /** What the proxy dialled. */
+    readonly addr: SocketAddr;
+    /** The tunnel's authority, when there is a tunnel. */
+    readonly hboneAddr: string | undefined;
+    readonly workload: Workload | undefined;
+    readonly identity: SpiffeId | undefined;
+    readonly service: Service | undefined;
+  };
+  /** True: mutual TLS between the two named identities. */
+  readonly secured: boolean;
+};
+
+/** Istio's order; queries and recording rules rely on the names. */
+export const TRAFFIC_LABELS = [
+  "reporter",
+  "source_workload",
+  "source_canonical_service",
+  "source_canonical_revision",
+  "source_workload_namespace",
+  "source_principal",
+  "source_app",
+  "source_version",
+  "source_cluster",
+  "destination_service",
+  "destination_service_namespace",
+  "destination_service_name",
+  "destination_workload",
+  "destination_canonical_service",
+  "destination_canonical_revision",
+  "destination_workload_namespace",
+  "destination_principal",
+  "destination_app",
+  "destination_version",
+  "destination_cluster",
+  "request_protocol",
+  "response_flags",
+  "connection_security_policy",
+  "source_region",
+  "source_zone",
+  "destination_region",
+  "destination_zone",
+] as const;
+export type TrafficLabel = (typeof TRAFFIC_LABELS)[number];
+
+const known = (text: string | undefined): string => (text === undefined || text === "" ? "unknown" : text);
+
+/** The labels of a connection; what is not known is "unknown". */
+export const trafficLabels = (t: Traffic, responseFlags: string): Record<TrafficLabel, string> => {
+  const s = t.source.workload;
+  const d = t.destination.workload;
+  const service = t.destination.service;
+  return {
+    reporter: t.reporter,
+    source_workload: known(s?.workloadName),
+    source_canonical_service: known(s?.canonicalName),
+    source_canonical_revision: known(s?.canonicalRevision),
+    source_workload_namespace: known(s?.namespace),
+    source_principal: known(t.secured ? t.source.identity?.uri : undefined),
+    source_app: known(s?.canonicalName),
+    source_version: known(s?.canonicalRevision),
+    source_cluster: known(s?.clusterId),
+    destination_service: known(service?.hostname),
+    destination_service_namespace: known(service?.namespace),
+    destination_service_name: known(service?.name),
+    destination_workload: known(d?.workloadName),
+    destination_canonical_service: known(d?.canonicalName),
+    destination_canonical_revision: known(d?.canonicalRevision),
+    destination_workload_namespace: known(d?.namespace),
+    destination_principal: known(t.secured ? t.destination.identity?.uri : undefined),
+    destination_app: known(d?.canonicalName),
+    destination_version: known(d?.canonicalRevision),
+    destination_cluster: known(d?.clusterId),
+    request_protocol: "tcp",
+    response_flags: responseFlags,
+    connection_security_policy: t.secured ? "mutual_tls" : "unknown",
+    source_region: known(s?.locality.region),
+    source_zone: known(s?.locality.zone),
+    destination_region: known(d?.locality.region),
+    destination_zone: known(d?.locality.zone),
+  };
+};
+
+export type Outcome = {
+  /** Client to server, and server to client. */
+  readonly fromClient: number;
+  readonly fromServer: number;
+  readonly durationMs: number;
+  readonly error: string | undefined;
+};
+
+const text = (s: string | undefined): string | undefined => (s === "" ? undefined : s);
+
+/** The fields that tell who talks to whom, in Istio's order. */
+const parties = (t: Traffic): Fields => ({
+  "src.addr": bare(formatSocketAddr(t.source.addr)),
+  "src.workload": text(t.source.workload?.name),
+  "src.namespace": text(t.source.workload?.namespace),
+  "src.identity": t.secured ? t.source.identity?.uri : undefined,
+  "src.cluster": text(t.source.workload?.clusterId),
+  "dst.addr": bare(formatSocketAddr(t.destination.addr)),
+  "dst.hbone_addr": t.destination.hboneAddr === undefined ? undefined : bare(t.destination.hboneAddr),
+  "dst.service": text(t.destination.service?.hostname),
+  "dst.workload": text(t.destination.workload?.name),
+  "dst.namespace": text(t.destination.workload?.namespace),
+  "dst.identity": t.secured ? t.destination.identity?.uri : undefined,
+  "dst.cluster": text(t.destination.workload?.clusterId),
+  direction: t.reporter === "source" ? "outbound" : "inbound",
+});
+
+export const openedFields = (t: Traffic): Fields => parties(t);
+
+/** The fields of the completion line. Sent and received are seen from the proxied pod: at the destination, sent is server to client. */
+export const completeFields = (t: Traffic, o: Outcome): Fields => ({
+  ...parties(t),
+  bytes_sent: t.reporter === "source" ? o.fromClient : o.fromServer,
+  bytes_recv: t.reporter === "source" ? o.fromServer : o.fromClient,
+  duration: `${Math.round(o.durationMs)}ms`,
+  error: o.error,
+});
