@@ -2,7 +2,6 @@
 
 import { type ClientRequest, request } from "node:http";
 import { Duplex, PassThrough } from "node:stream";
-import { type KubeConfig, PortForward } from "@kubernetes/client-node";
 
 export type PodRef = { readonly namespace: string; readonly name: string };
 export type AdminCall = { readonly method?: "GET" | "POST"; readonly path: string; readonly port?: number };
@@ -28,8 +27,19 @@ const answerOf = (call: ClientRequest): Promise<{ status: number; body: string }
     call.end();
   });
 
-export const createAdminClient = (kube: KubeConfig): AdminClient => {
-  const forward = new PortForward(kube);
+export type Kubeconfig = { readonly path: string; readonly context: string | undefined };
+
+/** client-node is loaded when it is first needed: it would cost every command half a second. */
+const portForward = async (source: Kubeconfig) => {
+  const { KubeConfig, PortForward } = await import("@kubernetes/client-node");
+  const kube = new KubeConfig();
+  kube.loadFromFile(source.path);
+  if (source.context !== undefined) kube.setCurrentContext(source.context);
+  return new PortForward(kube);
+};
+
+export const createAdminClient = (source: Kubeconfig): AdminClient => {
+  let loading: ReturnType<typeof portForward> | undefined;
 
   const ask = async (pod: PodRef, call: AdminCall): Promise<{ status: number; body: string }> => {
     const fromPod = new PassThrough();
@@ -39,12 +49,20 @@ export const createAdminClient = (kube: KubeConfig): AdminClient => {
     complaints.on("data", (c: Buffer) => {
       complaint += String(c);
     });
+    loading ??= portForward(source);
+    const forward = await loading;
     const socket = await forward.portForward(pod.namespace, pod.name, [call.port ?? ADMIN_PORT], fromPod, complaints, toPod);
     const ws = typeof socket === "function" ? socket() : socket;
     ws?.on("close", () => fromPod.end());
     try {
-      const stream = Duplex.from({ readable: fromPod, writable: toPod });
-      const req = request({ method: call.method ?? "GET", path: call.path, host: "localhost", createConnection: () => stream, agent: false });
+      const stream = Duplex.from({ readable: fromPod, writable: toPod } as unknown as Parameters<typeof Duplex.from>[0]);
+      const req = request({
+        method: call.method ?? "GET",
+        path: call.path,
+        host: "localhost",
+        createConnection: () => stream,
+        agent: false,
+      });
       req.setTimeout(PATIENCE_MS, () => req.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)));
       return await answerOf(req);
     } catch (e) {

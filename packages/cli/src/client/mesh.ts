@@ -42,7 +42,8 @@ export const createMeshPods = (client: KubeClient, systemNamespace: string): Mes
   };
   const one = async (what: string, labelSelector: string, node: string): Promise<Pod> => {
     const [first] = await labelled(systemNamespace, labelSelector, node);
-    if (first === undefined) throw new UserError(`no ${what} runs on node ${node}: look at "kubectl -n ${systemNamespace} get pods -o wide"`);
+    if (first === undefined)
+      throw new UserError(`no ${what} runs on node ${node}: look at "kubectl -n ${systemNamespace} get pods -o wide"`);
     return first;
   };
   return {
@@ -55,8 +56,11 @@ export const createMeshPods = (client: KubeClient, systemNamespace: string): Mes
       const exact = await client.get<Pod>(RESOURCES.pods, key);
       if (exact !== undefined) return exact;
       const { items } = await client.list<Pod>(RESOURCES.pods, { namespace: key.namespace });
-      const [ofDeployment] = items.filter((p) => running(p) && new RegExp(`^${RegExp.escape(key.name)}-[a-z0-9]+-[a-z0-9]{5}$`).test(p.metadata.name)).sort(newestFirst);
-      if (ofDeployment === undefined) throw new UserError(`there is no pod ${key.namespace}/${key.name}, nor a deployment of that name with a running pod`);
+      const [ofDeployment] = items
+        .filter((p) => running(p) && new RegExp(`^${RegExp.escape(key.name)}-[a-z0-9]+-[a-z0-9]{5}$`).test(p.metadata.name))
+        .sort(newestFirst);
+      if (ofDeployment === undefined)
+        throw new UserError(`there is no pod ${key.namespace}/${key.name}, nor a deployment of that name with a running pod`);
       return ofDeployment;
     },
   };

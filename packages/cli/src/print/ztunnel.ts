@@ -13,7 +13,11 @@ const waypointName = (x: DumpWorkload | DumpService): string => {
   return /^[a-z]/.test(name) ? (name.split(".")[0] ?? name) : name;
 };
 
-export type WorkloadFilter = { readonly address?: string | undefined; readonly namespace?: string | undefined; readonly node?: string | undefined };
+export type WorkloadFilter = {
+  readonly address?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly node?: string | undefined;
+};
 
 export const chosenWorkloads = (dump: Pick<ConfigDump, "workloads">, f: WorkloadFilter): DumpWorkload[] =>
   byKey(dump.workloads, (w) => `${w.namespace}/${w.name}/${w.uid}`).filter(
@@ -38,14 +42,25 @@ export const serviceTable = (services: readonly DumpService[]): string =>
     services.map((s) => {
       const all = Object.values(s.endpoints);
       const vips = s.vips.map((v) => v.slice(v.indexOf("/") + 1));
-      return [s.namespace, s.name, vips.join(",") || "None", waypointName(s), `${all.filter((e) => e.status === "Healthy").length}/${all.length}`];
+      return [
+        s.namespace,
+        s.name,
+        vips.join(",") || "None",
+        waypointName(s),
+        `${all.filter((e) => e.status === "Healthy").length}/${all.length}`,
+      ];
     }),
   );
 
 export const policyTable = (policies: ConfigDump["policies"]): string =>
   table(
     ["NAMESPACE", "POLICY NAME", "ACTION", "SCOPE"],
-    byKey(policies, (p) => `${p.namespace}/${p.name}`).map((p) => [p.namespace, p.name, p.dryRun ? `${p.action} (dry run)` : p.action, p.scope]),
+    byKey(policies, (p) => `${p.namespace}/${p.name}`).map((p) => [
+      p.namespace,
+      p.name,
+      p.dryRun ? `${p.action} (dry run)` : p.action,
+      p.scope,
+    ]),
   );
 
 /** `now` in milliseconds decides the VALID column. */
@@ -67,7 +82,10 @@ export const certificateTable = (certificates: ConfigDump["certificates"], now: 
     }),
   );
 
-export const connectionTable = (dump: Pick<ConfigDump, "workloadState" | "workloads">, f: { direction?: string | undefined; raw?: boolean | undefined }): string => {
+export const connectionTable = (
+  dump: Pick<ConfigDump, "workloadState" | "workloads">,
+  f: { direction?: string | undefined; raw?: boolean | undefined },
+): string => {
   const names = new Map(dump.workloads.flatMap((w) => w.workloadIps.map((ip) => [ip, `${w.name}.${w.namespace}`] as const)));
   // "ip:port" with the ip replaced by the name of the workload that has it.
   const named = (address: string): string => {
@@ -78,7 +96,14 @@ export const connectionTable = (dump: Pick<ConfigDump, "workloadState" | "worklo
   const rows = byKey(Object.values(dump.workloadState), (s) => `${s.info.namespace}/${s.info.name}`).flatMap((s) => {
     const who = `${s.info.name}.${s.info.namespace}`;
     const inbound = s.connections.inbound.map((c) => [who, "Inbound", named(c.actualDst), named(c.src), "", c.protocol]);
-    const outbound = s.connections.outbound.map((c) => [who, "Outbound", named(c.src), named(c.actualDst), named(c.originalDst), c.protocol]);
+    const outbound = s.connections.outbound.map((c) => [
+      who,
+      "Outbound",
+      named(c.src),
+      named(c.actualDst),
+      named(c.originalDst),
+      c.protocol,
+    ]);
     const wanted = f.direction?.toLowerCase();
     return [...(wanted === "outbound" ? [] : inbound), ...(wanted === "inbound" ? [] : outbound)];
   });

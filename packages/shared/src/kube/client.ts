@@ -2,7 +2,7 @@
 
 import { realWorld } from "../runtime/run.ts";
 import type { World } from "../runtime/world.ts";
-import { type KubeConfig as Config, readKubeConfig } from "./config.ts";
+import { type KubeConfig as Config, type KubeConfigSource, readKubeConfig } from "./config.ts";
 import { connectKube, type KubeConnection } from "./connect.ts";
 import { isGone, isNotFound } from "./error.ts";
 import type { KubeObject } from "./objects.ts";
@@ -63,7 +63,7 @@ const PAGE = 500;
 const MAX_EXPIRED = 3;
 
 /** The kubeconfig file's current context, or the pod's own service account when no file is given. Throws one clear sentence. */
-export const loadKubeConfig = (where: { readonly kubeconfig?: string | undefined } = {}): KubeConfig => readKubeConfig(where);
+export const loadKubeConfig = (where: KubeConfigSource = {}): KubeConfig => readKubeConfig(where);
 
 export const createKubeClient = (config: KubeConfig, world: World = realWorld()): KubeClient => {
   const connection = connectKube(config, world);

@@ -22,14 +22,17 @@ export type KubeConfig = {
   headers(): Promise<Readonly<Record<string, string>>>;
 };
 
+/** A kubeconfig file and one of its contexts (else its current one); without a file, the pod's own service account. */
+export type KubeConfigSource = { readonly kubeconfig?: string | undefined; readonly context?: string | undefined };
+
 const POD_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
  * The kubeconfig file's current context through @kubernetes/client-node (client certificates, tokens, token files, exec
  * plugins, OIDC), or the pod's own service account when no file is given. Throws one clear sentence when it cannot be used.
  */
-export const readKubeConfig = (where: { readonly kubeconfig?: string | undefined } = {}): KubeConfig =>
-  where.kubeconfig === undefined || where.kubeconfig === "" ? inCluster() : fromFile(where.kubeconfig);
+export const readKubeConfig = (where: KubeConfigSource = {}): KubeConfig =>
+  where.kubeconfig === undefined || where.kubeconfig === "" ? inCluster() : fromFile(where.kubeconfig, where.context);
 
 /** A pod's config read by ourselves: loading all of client-node would cost every pod half a second of CPU at start. */
 const inCluster = (): KubeConfig => {
@@ -53,7 +56,7 @@ const readText = (path: string): string => {
   }
 };
 
-const fromFile = (path: string): KubeConfig => {
+const fromFile = (path: string, context: string | undefined): KubeConfig => {
   const text = readText(path);
   const library = createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
   const config = new library.KubeConfig();
@@ -62,6 +65,10 @@ const fromFile = (path: string): KubeConfig => {
     config.makePathsAbsolute(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || (path.startsWith("/") ? "/" : "."));
   } catch (cause) {
     throw new Error(`${path} is not a kubeconfig: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  if (context !== undefined) {
+    if (config.getContextObject(context) === null) throw new Error(`${path} has no context "${context}"`);
+    config.setCurrentContext(context);
   }
   const cluster = config.getCurrentCluster();
   const user = config.getCurrentUser();
