@@ -100,6 +100,21 @@ test("kubeconfig: the current context's server, credentials and namespace; one s
     assert.equal(config.namespace, "n");
     assert.equal(String(config.tls().ca), "CA");
     assert.deepEqual(await config.headers(), { authorization: "Bearer secret" });
+    const plain = join(dir, "plain");
+    const data = (t: string): string => Buffer.from(t).toString("base64");
+    writeFileSync(
+      plain,
+      JSON.stringify({
+        "current-context": "c",
+        clusters: [{ name: "k", cluster: { server: "https://127.0.0.1:2", "certificate-authority-data": data("CA") } }],
+        users: [{ name: "u", user: { "client-certificate-data": data("CERT"), "client-key-data": data("KEY") } }],
+        contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
+      }),
+    );
+    const embedded = loadKubeConfig({ kubeconfig: plain });
+    assert.equal(embedded.server, "https://127.0.0.1:2");
+    assert.deepEqual([embedded.tls().ca, embedded.tls().cert, embedded.tls().key].map(String), ["CA", "CERT", "KEY"]);
+    assert.equal(embedded.namespace, "default");
     assert.throws(() => loadKubeConfig({ kubeconfig: join(dir, "nope") }), /cannot read .*nope: ENOENT/);
     writeFileSync(file, "- not\n- a: kubeconfig");
     assert.throws(() => loadKubeConfig({ kubeconfig: file }), new RegExp(`^Error: ${file} `));

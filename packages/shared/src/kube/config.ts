@@ -56,29 +56,29 @@ const readText = (path: string): string => {
   }
 };
 
-const fromFile = (path: string, context: string | undefined): KubeConfig => {
-  const text = readText(path);
-  const library = createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
-  const config = new library.KubeConfig();
-  try {
-    config.loadFromString(text);
-    config.makePathsAbsolute(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || (path.startsWith("/") ? "/" : "."));
-  } catch (cause) {
-    throw new Error(`${path} is not a kubeconfig: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  }
-  if (context !== undefined) {
-    if (config.getContextObject(context) === null) throw new Error(`${path} has no context "${context}"`);
-    config.setCurrentContext(context);
-  }
-  const cluster = config.getCurrentCluster();
-  const user = config.getCurrentUser();
-  if (cluster === null || cluster === undefined)
-    throw new Error(`${path} has no cluster for its current context "${config.currentContext}"`);
-  if (user === null || user === undefined) throw new Error(`${path} has no user for its current context "${config.currentContext}"`);
-  const dynamic = user.exec !== undefined || user.authProvider !== undefined;
+type Cluster = { server: string; caFile?: string; caData?: string; tlsServerName?: string; skipTLSVerify?: boolean };
+type User = {
+  certFile?: string;
+  certData?: string;
+  keyFile?: string;
+  keyData?: string;
+  token?: string;
+  username?: string;
+  password?: string;
+};
+type Chosen = {
+  readonly cluster: Cluster;
+  readonly user: User;
+  readonly namespace: string | undefined;
+  /** Exec plugins and the like. */
+  readonly dynamic?: (() => Promise<Readonly<Record<string, string>>>) | undefined;
+};
+
+const fromFile = (path: string): KubeConfig => {
+  const { cluster, user, namespace, dynamic } = plainJson(readText(path)) ?? byLibrary(path);
   return {
     server: cluster.server.replace(/\/+$/, ""),
-    namespace: config.getContextObject(config.currentContext)?.namespace ?? "default",
+    namespace: namespace ?? "default",
     tls: () => {
       const ca = material(cluster.caFile, cluster.caData);
       const cert = material(user.certFile, user.certData);
@@ -92,12 +92,72 @@ const fromFile = (path: string, context: string | undefined): KubeConfig => {
       };
     },
     headers: async () => {
-      if (dynamic) return dynamicHeaders(config);
+      if (dynamic !== undefined) return dynamic();
       if (user.token !== undefined) return { authorization: `Bearer ${user.token}` };
       if (user.username !== undefined && user.password !== undefined)
         return { authorization: `Basic ${Buffer.from(`${user.username}:${user.password}`).toString("base64")}` };
       return {};
     },
+  };
+};
+
+const CLUSTER_FIELDS = ["server", "certificate-authority-data"];
+const USER_FIELDS = ["client-certificate-data", "client-key-data", "token"];
+
+/**
+ * A kubeconfig written as JSON with embedded credentials only, as the embedded API server writes them. Undefined for anything
+ * else, which the library reads: loading it costs a process half a second of CPU and 40 MB, too much for each small one of ours.
+ */
+const plainJson = (text: string): Chosen | undefined => {
+  if (!text.startsWith("{")) return undefined;
+  type Named<K extends string> = readonly ({ readonly name?: string } & { readonly [k in K]?: Record<string, string> })[];
+  type File = { "current-context"?: string; contexts?: Named<"context">; clusters?: Named<"cluster">; users?: Named<"user"> };
+  let file: File;
+  try {
+    file = JSON.parse(text) as File;
+  } catch {
+    return undefined; // flow-style YAML also starts with a brace
+  }
+  const context = file.contexts?.find((c) => c.name === file["current-context"])?.context;
+  const cluster = file.clusters?.find((c) => c.name === context?.cluster)?.cluster;
+  const user = file.users?.find((u) => u.name === context?.user)?.user;
+  if (cluster === undefined || user === undefined) return undefined;
+  if (Object.keys(cluster).some((k) => !CLUSTER_FIELDS.includes(k)) || Object.keys(user).some((k) => !USER_FIELDS.includes(k)))
+    return undefined;
+  const { server, "certificate-authority-data": caData } = cluster;
+  const { "client-certificate-data": certData, "client-key-data": keyData, token } = user;
+  if (server === undefined) return undefined;
+  return {
+    cluster: { server, ...(caData === undefined ? {} : { caData }) },
+    user: {
+      ...(certData === undefined ? {} : { certData }),
+      ...(keyData === undefined ? {} : { keyData }),
+      ...(token === undefined ? {} : { token }),
+    },
+    namespace: context?.namespace,
+  };
+};
+
+const byLibrary = (path: string): Chosen => {
+  const library = createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
+  const config = new library.KubeConfig();
+  try {
+    config.loadFromString(readText(path));
+    config.makePathsAbsolute(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || (path.startsWith("/") ? "/" : "."));
+  } catch (cause) {
+    throw new Error(`${path} is not a kubeconfig: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  const cluster = config.getCurrentCluster();
+  const user = config.getCurrentUser();
+  if (cluster === null || cluster === undefined)
+    throw new Error(`${path} has no cluster for its current context "${config.currentContext}"`);
+  if (user === null || user === undefined) throw new Error(`${path} has no user for its current context "${config.currentContext}"`);
+  const isDynamic = user.exec !== undefined || user.authProvider !== undefined;
+  return {
+    cluster,
+    user,
+    namespace: config.getContextObject(config.currentContext)?.namespace,
+    dynamic: isDynamic ? () => dynamicHeaders(config) : undefined,
   };
 };
 

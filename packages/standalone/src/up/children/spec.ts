@@ -1,7 +1,7 @@
 // Which processes make the cluster, started how and with which environment?
 
 import { fileURLToPath } from "node:url";
-import { type Instance, netnsPath, nodeName, nodeNetns } from "../../node/instance.ts";
+import { fabricNetns, type Instance, netnsPath, nodeName, nodeNetns } from "../../node/instance.ts";
 
 export type ChildSpec = { readonly name: string; readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> };
 
@@ -28,18 +28,23 @@ const common = (c: ClusterSpec): Record<string, string> => ({
 export const apiServerSpec = (c: ClusterSpec): ChildSpec => ({
   name: "apiserver",
   argv: [c.node, entry("../../apiserver/main.ts")],
-  env: { ...common(c), AMBIT_PORT: String(c.port) },
+  env: {
+    ...common(c),
+    AMBIT_APISERVER_PORT: String(c.port),
+    AMBIT_NODES: String(c.nodes),
+    AMBIT_FABRIC_NETNS: netnsPath(fabricNetns(c.instance.id)),
+  },
 });
 
 export const controllersSpec = (c: ClusterSpec): ChildSpec => ({
   name: "controllers",
   argv: [c.node, entry("../../controllers/main.ts")],
-  env: { ...common(c), KUBECONFIG: kubeconfigOf(c.instance) },
+  env: { ...common(c), KUBECONFIG: `${c.instance.dataDir}/controllers.kubeconfig` },
 });
 
 /** The node process lives in its node's network namespace (and in no other of its own: it mounts things for its pods). */
 export const nodeSpec = (c: ClusterSpec, n: number): ChildSpec => ({
   name: nodeName(n),
   argv: ["nsenter", `--net=${netnsPath(nodeNetns(c.instance.id, n))}`, "--", c.node, entry("../../node/main.ts")],
-  env: { ...common(c), AMBIT_NODE: String(n), AMBIT_NODES: String(c.nodes), KUBECONFIG: kubeconfigOf(c.instance) },
+  env: { ...common(c), AMBIT_NODE: String(n), AMBIT_NODES: String(c.nodes), KUBECONFIG: `${c.instance.dataDir}/${nodeName(n)}.kubeconfig` },
 });
