@@ -23,7 +23,7 @@ export type DeriveOptions<I, O> = {
   readonly reads?: readonly Collection<unknown>[];
   readonly key: (output: O) => string;
   /** Equal outputs are not a change: the wave stops here. */
-  readonly equal: (a: O, b: O) => boolean;
+  readonly equal: (a: NoInfer<O>, b: NoInfer<O>) => boolean;
 };
 
 type Where = { readonly satisfies: (value: unknown) => boolean };

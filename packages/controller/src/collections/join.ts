@@ -8,7 +8,7 @@ export type JoinOptions<V> = {
   readonly name: string;
   /** In order of precedence: under one key the first collection's record stands. */
   readonly from: readonly Collection<V>[];
-  readonly equal: (a: V, b: V) => boolean;
+  readonly equal: (a: NoInfer<V>, b: NoInfer<V>) => boolean;
 };
 
 export const join = <V>(options: JoinOptions<V>): Collection<V> => {

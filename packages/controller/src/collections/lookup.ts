@@ -10,7 +10,7 @@ export type LookupOptions<V> = {
   /** The secondary keys of a record: none, one or many. Pure. */
   readonly keysOf: (value: V, key: string) => readonly string[];
   /** Of two members; groups whose members are pairwise equal are equal. */
-  readonly equal: (a: V, b: V) => boolean;
+  readonly equal: (a: NoInfer<V>, b: NoInfer<V>) => boolean;
 };
 
 /** Groups by secondary key; a group is ordered by primary key and is absent when empty. */

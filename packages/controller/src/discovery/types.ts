@@ -1,0 +1,56 @@
+// Which resource types are served, in which order, and to whom?
+
+import { ok } from "@ambit/shared/runtime/result.ts";
+import { serviceKey } from "@ambit/shared/state/types.ts";
+import { encodeAddress } from "@ambit/shared/wire/address.ts";
+import { encodeAuthorization } from "@ambit/shared/wire/authorization.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, addressAliases, WAYPOINT_SERVICE_TYPE } from "@ambit/shared/wire/types.ts";
+import { encodeWaypointService } from "@ambit/shared/wire/waypoint.ts";
+import type { XdsServerOptions } from "@ambit/shared/xds/server.ts";
+import type { Mesh } from "../model/mesh.ts";
+import type { ProxyClient } from "./auth.ts";
+import { createSource } from "./resources.ts";
+
+/** Policies come before the workloads that name them: a workload whose policy is not there yet denies everything. */
+export const servedTypes = (mesh: Mesh, log: (event: string, fields: object) => void): XdsServerOptions<ProxyClient>["types"] => {
+  const onBroken = (typeUrl: string) => (name: string, reason: string) => log("resource_not_encoded", { typeUrl, name, reason });
+  /** A proxy is a waypoint only if it runs as that waypoint's service account. */
+  const owns = (proxy: ProxyClient, owners: readonly string[]): boolean =>
+    proxy.gateway !== undefined &&
+    owners.includes(proxy.gateway) &&
+    mesh.waypoints.get(proxy.gateway)?.serviceAccount === proxy.serviceAccount;
+  return [
+    {
+      typeUrl: AUTHORIZATION_TYPE,
+      source: createSource({
+        collection: mesh.policies,
+        encode: encodeAuthorization,
+        visible: () => true,
+        onBroken: onBroken(AUTHORIZATION_TYPE),
+      }),
+    },
+    {
+      typeUrl: ADDRESS_TYPE,
+      source: createSource({
+        collection: mesh.addresses,
+        encode: (a) => ok(encodeAddress(a)),
+        aliases: addressAliases,
+        companionOf: (a) => (a.kind === "workload" ? Object.keys(a.workload.services) : []),
+        visible: () => true,
+        onBroken: onBroken(ADDRESS_TYPE),
+      }),
+    },
+    {
+      typeUrl: WAYPOINT_SERVICE_TYPE,
+      source: createSource({
+        collection: mesh.waypointServices,
+        encode: (s) => ok(encodeWaypointService(s.service)),
+        visible: (proxy: ProxyClient, s) => owns(proxy, s.owners),
+        onBroken: onBroken(WAYPOINT_SERVICE_TYPE),
+      }),
+    },
+  ];
+};
+
+/** Where on-demand subscribers find a service's workloads. */
+export const companionName = serviceKey;

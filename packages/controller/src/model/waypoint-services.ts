@@ -1,0 +1,145 @@
+// What does a waypoint need to know of each service it owns?
+
+import type { Policy } from "@ambit/shared/authz/types.ts";
+import type {
+  BrokenPolicy,
+  RouteRule,
+  WaypointPort,
+  WaypointProtocol,
+  WaypointService,
+  WeightedBackend,
+} from "@ambit/shared/route/types.ts";
+import { serviceKey } from "@ambit/shared/state/types.ts";
+import type { Collection, Graph } from "../collections/core.ts";
+import { derive } from "../collections/derive.ts";
+import { sameData } from "../collections/equal.ts";
+import type { L7Policy } from "./authorization.ts";
+import { WAYPOINT_CLASS } from "./labels.ts";
+import type { BoundService, NamedPort } from "./services.ts";
+import { type Binding, waypointKey } from "./waypoints.ts";
+
+/** The rules of all routes on one service port, in order of precedence. */
+export type PortRoutes = {
+  readonly routed: boolean;
+  readonly rules: readonly RouteRule[];
+  readonly tcpBackends: readonly WeightedBackend[];
+};
+
+export type OwnedService = {
+  readonly service: WaypointService;
+  /** "ns/name" of the waypoints that serve it: the one in use, and its canary. */
+  readonly owners: readonly string[];
+};
+
+/** What a policy may be attached to, as a key: the service, its waypoint's Gateway, or the class. */
+export const targetKeys = (
+  service: { readonly namespace: string; readonly name: string },
+  owners: readonly string[],
+): readonly string[] => [
+  `Service/${service.namespace}/${service.name}`,
+  ...owners.map((o) => `Gateway/${o}`),
+  `GatewayClass/${WAYPOINT_CLASS}`,
+];
+
+/** Sniffed unless the port says what it speaks; UDP never gets here. */
+export const waypointProtocol = (word: string | undefined): WaypointProtocol => {
+  switch (word) {
+    case "http":
+    case "grpc-web":
+      return "HTTP";
+    case "http2":
+      return "HTTP2";
+    case "grpc":
+      return "GRPC";
+    case "tcp":
+    case "mongo":
+    case "mysql":
+    case "redis":
+      return "TCP";
+    case "tls":
+    case "https":
+      return "TLS";
+    default:
+      return "AUTO";
+  }
+};
+
+export const ownersOf = (binding: Binding): readonly string[] => {
+  if (binding.kind !== "bound") return [];
+  const canary = binding.canary?.kind === "bound" ? [waypointKey(binding.canary.waypoint)] : [];
+  return [waypointKey(binding.waypoint), ...canary];
+};
+
+/** Policies by what becomes of them; one that decides nothing is left out. */
+export const attachedPolicies = (
+  policies: readonly L7Policy[],
+): { readonly policies: readonly Policy[]; readonly brokenPolicies: readonly BrokenPolicy[] } => {
+  const unique = [...new Map(policies.map((p) => [`${p.namespace}/${p.name}`, p])).values()];
+  return {
+    policies: unique.flatMap((p) => (p.outcome.kind === "enforced" ? [p.outcome.policy] : [])),
+    brokenPolicies: unique.flatMap((p) =>
+      p.outcome.kind === "broken" ? [{ key: `${p.namespace}/${p.name}`, reason: p.outcome.reason }] : [],
+    ),
+  };
+};
+
+export const toOwnedService = (
+  bound: BoundService,
+  policies: readonly L7Policy[],
+  routes: (port: NamedPort) => PortRoutes | undefined,
+): OwnedService | undefined => {
+  const owners = ownersOf(bound.binding);
+  if (owners.length === 0) return undefined;
+  const { service } = bound;
+  const ports = bound.ports.map((p): WaypointPort => {
+    const r = routes(p);
+    return {
+      port: p.port,
+      name: p.name,
+      protocol: waypointProtocol(p.appProtocol),
+      routed: r?.routed ?? false,
+      rules: r?.rules ?? [],
+      tcpBackends: r?.tcpBackends ?? [],
+    };
+  });
+  return {
+    owners,
+    service: {
+      namespace: service.namespace,
+      hostname: service.hostname,
+      name: service.name,
+      addresses: service.addresses,
+      ports,
+      ...attachedPolicies(policies),
+    },
+  };
+};
+
+export type OwnedServiceSources = {
+  readonly services: Collection<BoundService>;
+  /** L7 policies by target key. */
+  readonly policiesByTarget: Collection<readonly L7Policy[]>;
+  /** By "ns/hostname port". */
+  readonly routes: Collection<PortRoutes & { readonly key: string }>;
+};
+
+export const portKey = (service: string, port: number): string => `${service} ${port}`;
+
+export const ownedServices = (graph: Graph, from: OwnedServiceSources): Collection<OwnedService> =>
+  derive(
+    {
+      graph,
+      name: "WaypointServices",
+      from: from.services,
+      reads: [from.policiesByTarget, from.routes],
+      key: (o) => serviceKey(o.service),
+      equal: sameData,
+    },
+    (get, bound) => {
+      const owners = ownersOf(bound.binding);
+      if (owners.length === 0) return [];
+      const policies = targetKeys(bound.service, owners).flatMap((key) => get.one(from.policiesByTarget, key) ?? []);
+      const owned = toOwnedService(bound, policies, (p) => get.one(from.routes, portKey(serviceKey(bound.service), p.port)));
+      return owned === undefined ? [] : [owned];
+    },
+  );
