@@ -74,8 +74,8 @@ type Chosen = {
   readonly dynamic?: (() => Promise<Readonly<Record<string, string>>>) | undefined;
 };
 
-const fromFile = (path: string): KubeConfig => {
-  const { cluster, user, namespace, dynamic } = plainJson(readText(path)) ?? byLibrary(path);
+const fromFile = (path: string, context: string | undefined): KubeConfig => {
+  const { cluster, user, namespace, dynamic } = plainJson(readText(path), context) ?? byLibrary(path, context);
   return {
     server: cluster.server.replace(/\/+$/, ""),
     namespace: namespace ?? "default",
@@ -108,7 +108,7 @@ const USER_FIELDS = ["client-certificate-data", "client-key-data", "token"];
  * A kubeconfig written as JSON with embedded credentials only, as the embedded API server writes them. Undefined for anything
  * else, which the library reads: loading it costs a process half a second of CPU and 40 MB, too much for each small one of ours.
  */
-const plainJson = (text: string): Chosen | undefined => {
+const plainJson = (text: string, wanted: string | undefined): Chosen | undefined => {
   if (!text.startsWith("{")) return undefined;
   type Named<K extends string> = readonly ({ readonly name?: string } & { readonly [k in K]?: Record<string, string> })[];
   type File = { "current-context"?: string; contexts?: Named<"context">; clusters?: Named<"cluster">; users?: Named<"user"> };
@@ -118,7 +118,7 @@ const plainJson = (text: string): Chosen | undefined => {
   } catch {
     return undefined; // flow-style YAML also starts with a brace
   }
-  const context = file.contexts?.find((c) => c.name === file["current-context"])?.context;
+  const context = file.contexts?.find((c) => c.name === (wanted ?? file["current-context"]))?.context;
   const cluster = file.clusters?.find((c) => c.name === context?.cluster)?.cluster;
   const user = file.users?.find((u) => u.name === context?.user)?.user;
   if (cluster === undefined || user === undefined) return undefined;
@@ -138,7 +138,7 @@ const plainJson = (text: string): Chosen | undefined => {
   };
 };
 
-const byLibrary = (path: string): Chosen => {
+const byLibrary = (path: string, context: string | undefined): Chosen => {
   const library = createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
   const config = new library.KubeConfig();
   try {
@@ -146,6 +146,10 @@ const byLibrary = (path: string): Chosen => {
     config.makePathsAbsolute(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || (path.startsWith("/") ? "/" : "."));
   } catch (cause) {
     throw new Error(`${path} is not a kubeconfig: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  if (context !== undefined) {
+    if (config.getContextObject(context) === null) throw new Error(`${path} has no context "${context}"`);
+    config.setCurrentContext(context);
   }
   const cluster = config.getCurrentCluster();
   const user = config.getCurrentUser();
