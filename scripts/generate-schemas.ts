@@ -108,7 +108,7 @@ const listKeywords = (rule: (typeof LISTS)[string]): Node => ({
 
 /** Kinds carry their GVK; apiVersion and kind lose the enum that the packages gave them. */
 const asKind = (node: Node, place: Place): Node => {
-  const kind = node.properties?.["kind"]?.enum?.[0];
+  const kind = node.properties?.kind?.enum?.[0];
   if (typeof kind !== "string" || place.gvk === undefined) return node;
   const text = (description: string): Node => ({ type: "string", description });
   return {

@@ -38,7 +38,7 @@ const withDocs = (node: Node, doc: Doc | undefined): Node => {
     const properties: Record<string, Node> = {};
     for (const [name, child] of Object.entries(node.properties ?? {})) properties[name] = withDocs(child, doc?.fields?.get(name));
     const lost = doc?.fields?.get("description");
-    if (lost !== undefined && properties["description"] === undefined) properties["description"] = withDocs({ type: "string" }, lost);
+    if (lost !== undefined && properties.description === undefined) properties.description = withDocs({ type: "string" }, lost);
     out.properties = properties;
   }
   if (node.items !== undefined) out.items = withDocs(node.items, doc?.items);

@@ -75,7 +75,7 @@ const pieces = (body: string): Piece[] => {
 };
 
 const parameter = (params: string, name: string): string => {
-  const m = new RegExp(String.raw`(?:^|,)${name}:(${STRING}|[^,]*)`).exec(params);
+  const m = new RegExp(`(?:^|,)${name}:(${STRING}|[^,]*)`).exec(params);
   if (m?.[1] === undefined) throw new Error(`no parameter ${name} in ${params}`);
   return m[1];
 };

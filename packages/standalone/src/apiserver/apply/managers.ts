@@ -31,7 +31,7 @@ const decodeEntry = (entry: JsonObject): Manager => ({
   apiVersion: text(entry.apiVersion),
   subresource: text(entry.subresource) === "" ? undefined : text(entry.subresource),
   time: text(entry.time) === "" ? undefined : text(entry.time),
-  fields: decodeFields(entry["fieldsV1"]),
+  fields: decodeFields(entry.fieldsV1),
 });
 
 export const managedFieldsOf = (object: JsonObject | undefined): readonly JsonObject[] => {

@@ -25,24 +25,24 @@ const parsePointer = (pointer: unknown): Result<readonly string[]> => {
 
 const parseOperation = (raw: unknown): Result<Operation> => {
   if (!isObject(raw)) return err("every operation of a JSON patch must be an object");
-  const path = parsePointer(raw["path"]);
+  const path = parsePointer(raw.path);
   if (!path.ok) return path;
-  const text = String(raw["path"]);
-  switch (raw["op"]) {
+  const text = String(raw.path);
+  switch (raw.op) {
     case "add":
     case "replace":
     case "test":
-      if (!Object.hasOwn(raw, "value")) return err(`the operation "${raw["op"]}" at "${text}" has no value`);
-      return ok({ op: raw["op"], path: path.value, value: raw["value"], text });
+      if (!Object.hasOwn(raw, "value")) return err(`the operation "${raw.op}" at "${text}" has no value`);
+      return ok({ op: raw.op, path: path.value, value: raw.value, text });
     case "remove":
       return ok({ op: "remove", path: path.value, text });
     case "move":
     case "copy": {
-      const from = parsePointer(raw["from"]);
-      return from.ok ? ok({ op: raw["op"], from: from.value, path: path.value, text }) : from;
+      const from = parsePointer(raw.from);
+      return from.ok ? ok({ op: raw.op, from: from.value, path: path.value, text }) : from;
     }
     default:
-      return err(`"${String(raw["op"])}" is not an operation of a JSON patch`);
+      return err(`"${String(raw.op)}" is not an operation of a JSON patch`);
   }
 };
 
