@@ -71,7 +71,7 @@ const aggregatedVersion = (accept: string | undefined): "v2" | "v2beta1" | undef
   return undefined;
 };
 
-const PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /** GET of a path that names no resource. Throws 403, or 404 for an unknown path. */
 export const createNonResourceHandler = (api: Api): ((x: Exchange) => void) => {
