@@ -1,0 +1,38 @@
+// What are policies asked about a connection or request at a waypoint?
+
+import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
+import type { PolicySet } from "@ambit/shared/authz/authorize.ts";
+import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
+import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import type { WaypointService } from "@ambit/shared/route/types.ts";
+import { asRecord } from "../http/fields.ts";
+import type { HeaderFields } from "../http/message.ts";
+import { normalisePath, splitPath } from "./path.ts";
+
+export type Caller = { readonly peer: SpiffeId; readonly source: SocketAddr; readonly destination: SocketAddr };
+
+/** A policy that could not be compiled is missing: the service denies while there is one. */
+export const policySet = (s: Pick<WaypointService, "policies" | "brokenPolicies">): PolicySet => ({
+  policies: s.policies,
+  missing: s.brokenPolicies.map((b) => b.key),
+});
+
+export const tcpSubject = (c: Caller): AuthzSubject => ({
+  identity: c.peer,
+  sourceIp: c.source.ip,
+  destinationIp: c.destination.ip,
+  destinationPort: c.destination.port,
+});
+
+/** The path is normalised and without its query; the host also answers to `:authority` and `host` in header conditions. */
+export const httpSubject = (c: Caller, r: { method: string; path: string; authority: string; headers: HeaderFields }): AuthzSubject => {
+  const headers = asRecord(r.headers);
+  headers[":authority"] = r.authority;
+  headers["host"] = r.authority;
+  headers[":method"] = r.method;
+  headers[":path"] = r.path;
+  return {
+    ...tcpSubject(c),
+    http: { method: r.method, path: normalisePath(splitPath(r.path).path), host: r.authority.toLowerCase(), headers },
+  };
+};
