@@ -3,7 +3,7 @@
 import { parseHostPort } from "@ambit/shared/addr/socket.ts";
 import type { Roots } from "@ambit/shared/grpc/channel.ts";
 import { bool, durationMs, type Env, integer, oneOf, type Parser, port, text } from "@ambit/shared/runtime/env.ts";
-import { all, allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
+import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { type Levels, parseLevels } from "@ambit/shared/telemetry/log-levels.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
 
@@ -123,14 +123,12 @@ const sockets = (env: Env): Result<SocketConfig> =>
   );
 
 // What this ztunnel cannot be told to do, so that nobody believes that it does.
-const unsupported = (env: Env): Result<undefined> => {
-  const checks: Result<unknown>[] = [
-    env.optional("PROXY_MODE", oneOf("shared"), "shared"),
-    env.optional("CRL_PATH", () => err("certificate revocation lists are not supported yet"), ""),
-    env.optional("XDS_ON_DEMAND", oneOf("false", "0"), "false"),
-  ];
-  return mapOk(all(checks), () => undefined);
-};
+const unsupported = (env: Env): Result<unknown> =>
+  allOf({
+    mode: env.optional("PROXY_MODE", oneOf("shared"), "shared"),
+    crl: env.optional("CRL_PATH", () => err("certificate revocation lists are not supported yet"), ""),
+    onDemand: env.optional("XDS_ON_DEMAND", oneOf("false", "0"), "false"),
+  });
 
 /** Reads every variable and reports every mistake. */
 export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
