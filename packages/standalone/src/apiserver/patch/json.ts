@@ -1,13 +1,12 @@
 // What does a document look like after an RFC 6902 JSON Patch?
 
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
+import { isObject, sameJson } from "../model/object.ts";
 
 type Operation =
   | { op: "add" | "replace" | "test"; path: readonly string[]; value: unknown; text: string }
   | { op: "remove"; path: readonly string[]; text: string }
   | { op: "move" | "copy"; from: readonly string[]; path: readonly string[]; text: string };
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** RFC 6901: `/a~1b/0` to its unescaped reference tokens; "" is the whole document. */
 const parsePointer = (pointer: unknown): Result<readonly string[]> => {
@@ -122,15 +121,6 @@ const replace = (doc: unknown, path: readonly string[], value: unknown): Result<
   });
 };
 
-/** Equality of JSON values (RFC 6902 §4.6): numbers by value, objects whatever the order of their keys. */
-export const jsonEqual = (a: unknown, b: unknown): boolean => {
-  if (a === b) return true;
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => jsonEqual(item, b[i]));
-  if (!isObject(a) || !isObject(b)) return false;
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && jsonEqual(a[key], b[key]));
-};
-
 const isPrefix = (prefix: readonly string[], path: readonly string[]): boolean =>
   prefix.length < path.length && prefix.every((token, i) => token === path[i]);
 
@@ -145,7 +135,8 @@ const step = (doc: unknown, operation: Operation): Result<unknown> => {
     case "test": {
       const found = read(doc, operation.path);
       if (!found.ok) return found;
-      return jsonEqual(found.value, operation.value) ? ok(doc) : err(`testing value ${operation.text} failed`);
+      // Numbers by value, objects whatever the order of their members (RFC 6902 §4.6).
+      return sameJson(found.value, operation.value) ? ok(doc) : err(`testing value ${operation.text} failed`);
     }
     case "copy": {
       const value = read(doc, operation.from);

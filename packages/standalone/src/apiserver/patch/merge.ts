@@ -1,6 +1,6 @@
 // What does a document look like after an RFC 7396 JSON Merge Patch?
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+import { isObject } from "../model/object.ts";
 
 /** Applies a merge patch: null removes a member, objects merge, everything else replaces. Changes neither argument. */
 export const applyMergePatch = (doc: unknown, patch: unknown): unknown => {
