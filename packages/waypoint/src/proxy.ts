@@ -50,7 +50,7 @@ export const PROXY_LIMITS: ProxyLimits = {
   hbonePort: 15008,
 };
 
-export type Proxy = {
+export type WaypointProxy = {
   onTunnel(request: TunnelRequest): Promise<void>;
   /** Asks for every live opaque connection whether it is still allowed; requests are asked one by one anyway. */
   recheck(): void;
@@ -69,7 +69,7 @@ const lateVerdict = (c: LiveConnection, d: ProxyDeps): MeshError | undefined => 
   return denied === undefined ? undefined : new MeshError("DENY_LATE", denied.message);
 };
 
-export const createProxy = (d: ProxyDeps): Proxy => {
+export const createProxy = (d: ProxyDeps): WaypointProxy => {
   const live = createLive<LiveConnection>();
   const draining = new AbortController();
   const dial = createDial({

@@ -11,7 +11,7 @@ export const fromRaw = (raw: readonly string[]): HeaderField[] => {
   return fields;
 };
 
-export const toRaw = (fields: HeaderFields): string[] => fields.flatMap(([n, v]) => [n, v]);
+export const toRaw = (fields: HeaderFields): string[] => fields.flat();
 
 export type H2RequestHead = {
   readonly method: string;

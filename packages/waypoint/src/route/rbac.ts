@@ -28,7 +28,7 @@ export const tcpSubject = (c: Caller): AuthzSubject => ({
 export const httpSubject = (c: Caller, r: { method: string; path: string; authority: string; headers: HeaderFields }): AuthzSubject => {
   const headers = asRecord(r.headers);
   headers[":authority"] = r.authority;
-  headers["host"] = r.authority;
+  headers.host = r.authority;
   headers[":method"] = r.method;
   headers[":path"] = r.path;
   return {

@@ -122,7 +122,7 @@ test("raw: pipelining keeps the order, and what could be read two ways is refuse
       s.write(text);
     });
   const two = await raw("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-  assert.match(two, /\/1HTTP\/1\.1 200 OK[^]*\/2$/);
+  assert.match(two, /\/1HTTP\/1\.1 200 OK[\s\S]*\/2$/);
   for (const [bytes, status] of [
     ["POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", 400],
     ["POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", 400],
@@ -131,7 +131,7 @@ test("raw: pipelining keeps the order, and what could be read two ways is refuse
     ["GET / HTTP/1.1\r\n\r\n", 400],
     ["GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505],
     [`GET / HTTP/1.1\r\nhost: a\r\n${"x: y\r\n".repeat(101)}\r\n`, 431],
-    [`GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(61_000)}\r\n\r\n`, 431],
+    [`GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(62_000)}\r\n\r\n`, 431],
     ["POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n", 501],
   ] as const)
     assert.match(await raw(bytes), new RegExp(`^HTTP/1\\.1 ${status} `), JSON.stringify(bytes.slice(0, 80)));

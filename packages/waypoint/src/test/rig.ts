@@ -14,7 +14,7 @@ import { createMeshStore } from "@ambit/shared/state/store.ts";
 import type { AppProtocol, Workload } from "@ambit/shared/state/types.ts";
 import type { RequestCtx } from "../http/context.ts";
 import type { ExchangeEnd } from "../http/message.ts";
-import { createProxy, PROXY_LIMITS, type Proxy, type ProxyDeps, type ProxyLimits } from "../proxy.ts";
+import { createProxy, PROXY_LIMITS, type ProxyDeps, type ProxyLimits, type WaypointProxy } from "../proxy.ts";
 import { createPatterns } from "../route/regex.ts";
 import { createOwnedStore } from "../state/owned.ts";
 import type { TcpReport } from "../tcp/serve.ts";
@@ -26,7 +26,7 @@ export const CLIENT = spiffeId("cluster.local", "shop", "web");
 export type Seen = { readonly ctx: RequestCtx; readonly end: ExchangeEnd };
 
 export type Rig = AsyncDisposable & {
-  readonly proxy: Proxy;
+  readonly proxy: WaypointProxy;
   readonly seen: Seen[];
   readonly tcp: TcpReport[];
   /** A loopback port whose connections arrive at the waypoint as tunnels to the authority. */
