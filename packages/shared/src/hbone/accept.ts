@@ -1,7 +1,19 @@
 // How are tunnels taken from peers? (mTLS, HTTP/2, CONNECT)
 
+import { performServerHandshake, type ServerHttp2Session } from "node:http2";
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { parseIp } from "../addr/ip.ts";
+import type { SocketAddr } from "../addr/socket.ts";
 import type { WorkloadCert } from "../ca/types.ts";
+import type { SpiffeId } from "../identity/spiffe.ts";
+import { err, type Result, unwrap } from "../runtime/result.ts";
 import type { World } from "../runtime/world.ts";
+import { parseCertificate } from "../tls/certificate.ts";
+import { contextOptions } from "../tls/context.ts";
+import { verifyTrustDomain } from "../tls/verify.ts";
+import { answer, tunnelRequest } from "./request.ts";
+import { keepAlive, serverOptions, widen } from "./session.ts";
 import type { TunnelRequest, TunnelServer } from "./types.ts";
 
 export type TunnelServerLimits = {
@@ -10,18 +22,138 @@ export type TunnelServerLimits = {
   readonly pingEveryMs: number;
   readonly pingTimeoutMs: number;
 };
+const LIMITS: TunnelServerLimits = { maxStreams: 200, handshakeMs: 10_000, pingEveryMs: 10_000, pingTimeoutMs: 20_000 };
+
 export type ServeTunnelsOptions = {
   readonly listen: { readonly fd: number } | { readonly port: number; readonly host: string };
-  /** Our certificate now: asked for every connection. undefined: there is none, and the connection is closed. */
+  /** Our certificate now: asked for every connection, so a renewed one is used at once. undefined: there is none, and the connection is closed. */
   readonly certs: () => WorkloadCert | undefined;
   /** Peers of another trust domain are closed after the handshake. */
   readonly trustDomain: string;
-  /** Must accept or reject; a throw rejects with 503 (or its code's status) and is logged. */
+  /** Must accept or reject; a throw rejects with its code's status (503 for anything else) and is logged. */
   readonly onRequest: (request: TunnelRequest) => Promise<void> | void;
   readonly world: World;
   readonly limits?: Partial<TunnelServerLimits>;
   readonly log: (event: string, fields: object) => void;
 };
-export const serveTunnels = (_options: ServeTunnelsOptions): Promise<TunnelServer> => {
-  throw new Error("not written yet");
+
+const message = (e: unknown): string => (e instanceof Error ? e.message : String(e));
+
+const endOf = (ip: string | undefined, port: number | undefined): SocketAddr | undefined => {
+  const parsed = parseIp(ip ?? "");
+  return parsed.ok && port !== undefined ? { ip: parsed.value, port } : undefined;
+};
+
+const peerOf = (socket: TLSSocket, trustDomain: string): Result<SpiffeId> => {
+  const x509 = socket.getPeerX509Certificate();
+  if (!socket.authorized || x509 === undefined) return err("the peer has no certificate that is trusted");
+  if (socket.alpnProtocol !== "h2") return err("the peer does not speak HTTP/2 (ALPN h2)");
+  const cert = parseCertificate(x509);
+  return cert.ok ? verifyTrustDomain(cert.value, trustDomain) : cert;
+};
+
+const listening = (server: Server, where: ServeTunnelsOptions["listen"]): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+  });
+
+/** Listens until closed. Rejects when it cannot listen. */
+export const serveTunnels = async (options: ServeTunnelsOptions): Promise<TunnelServer> => {
+  const limits = { ...LIMITS, ...options.limits };
+  const { log, world } = options;
+  const sessions = new Set<ServerHttp2Session>();
+  const pending = new Set<Socket>();
+  const stopped = new AbortController();
+  let draining = false;
+
+  const onSession = (session: ServerHttp2Session, peer: SpiffeId, ends: { remote: SocketAddr; local: SocketAddr }): void => {
+    const closed = new AbortController();
+    sessions.add(session);
+    widen(session);
+    session.on("error", (e) => log("tunnel connection failed", { peer: peer.uri, remote: ends.remote, error: message(e) }));
+    session.on("close", () => {
+      sessions.delete(session);
+      closed.abort();
+    });
+    session.on("stream", (stream, headers) => answer(tunnelRequest(stream, headers, { peer, ...ends }), options.onRequest, log));
+    const signal = AbortSignal.any([closed.signal, stopped.signal]);
+    void keepAlive(session, world, { everyMs: limits.pingEveryMs, timeoutMs: limits.pingTimeoutMs, signal });
+  };
+
+  const onSecure = (socket: TLSSocket): void => {
+    const peer = peerOf(socket, options.trustDomain);
+    const remote = endOf(socket.remoteAddress, socket.remotePort);
+    const local = endOf(socket.localAddress, socket.localPort);
+    // Gone already: there is nobody left to tell.
+    if (remote === undefined || local === undefined || draining) return void socket.destroy();
+    if (!peer.ok) {
+      log("tunnel connection refused", { remote, error: peer.error });
+      return void socket.destroy();
+    }
+    onSession(performServerHandshake(socket, serverOptions(limits.maxStreams)), peer.value, { remote, local });
+  };
+
+  // One TLS server (which never listens) per certificate: the context is built once, and a renewal is the next one.
+  const byCert = new WeakMap<WorkloadCert, TlsServer>();
+  const tlsFor = (cert: WorkloadCert): TlsServer => {
+    const held = byCert.get(cert);
+    if (held !== undefined) return held;
+    const made = createTlsServer({
+      ...contextOptions(cert),
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: ["h2"],
+      handshakeTimeout: limits.handshakeMs,
+    });
+    made.on("secureConnection", onSecure);
+    made.on("tlsClientError", (e, socket) => {
+      log("tunnel handshake failed", { remote: endOf(socket.remoteAddress, socket.remotePort), error: message(e) });
+      socket.destroy();
+    });
+    byCert.set(cert, made);
+    return made;
+  };
+
+  const server = createServer({ noDelay: true }, (socket) => {
+    pending.add(socket);
+    socket.once("close", () => pending.delete(socket));
+    const cert = options.certs();
+    if (cert === undefined) {
+      log("tunnel connection refused", { remote: endOf(socket.remoteAddress, socket.remotePort), error: "we have no certificate" });
+      return void socket.destroy();
+    }
+    tlsFor(cert).emit("connection", socket);
+  });
+  await listening(server, options.listen);
+  server.on("error", (e) => log("tunnel listener failed", { error: e.message }));
+
+  const bound = server.address();
+  const address = typeof bound === "object" && bound !== null ? { ip: unwrap(parseIp(bound.address)), port: bound.port } : undefined;
+  if (address === undefined) throw new Error("the tunnel listener has no address");
+
+  const close = (): void => {
+    draining = true;
+    stopped.abort();
+    server.close();
+    for (const session of sessions) session.destroy();
+    for (const socket of pending) socket.destroy();
+  };
+  const drain = async (deadlineMs: number): Promise<void> => {
+    draining = true;
+    const idle = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const session of sessions) session.close();
+    const over = new AbortController();
+    const late = world.sleep(deadlineMs, over.signal).then(
+      () => undefined,
+      () => undefined,
+    );
+    await Promise.race([idle, late]);
+    over.abort();
+    close();
+  };
+  return { address, drain, close };
 };

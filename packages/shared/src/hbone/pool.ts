@@ -1,21 +1,44 @@
 // Which connection carries a tunnel, and when is a new one dialled? (ambient-l4 section 1.9)
 
 import type { Duplex } from "node:stream";
-import type { SocketAddr } from "../addr/socket.ts";
+import { formatSocketAddr, type SocketAddr } from "../addr/socket.ts";
 import type { WorkloadCert } from "../ca/types.ts";
+import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
-import type { TunnelPool } from "./types.ts";
+import { type Connected, connectTunnels } from "./connect.ts";
+import { NotProcessed, openTunnel } from "./open.ts";
+import { answersPing, keepAlive } from "./session.ts";
+import type { TunnelPool, TunnelStream, TunnelTarget } from "./types.ts";
 
 export type TunnelPoolLimits = {
+  /** Streams on one connection, or the peer's own limit where that is lower. */
   readonly maxStreams: number;
   readonly dialMs: number;
+  /** From CONNECT to its answer; longer than a peer's own dial. */
   readonly answerMs: number;
+  /** A connection without streams for this long is closed. */
   readonly idleMs: number;
+  /** A connection that has been silent for this long is asked with a PING before it is used again. */
   readonly checkAfterMs: number;
+  readonly checkMs: number;
   readonly pingEveryMs: number;
   readonly pingTimeoutMs: number;
 };
+const LIMITS: TunnelPoolLimits = {
+  maxStreams: 100,
+  dialMs: 10_000,
+  answerMs: 20_000,
+  idleMs: 300_000,
+  checkAfterMs: 5_000,
+  checkMs: 2_000,
+  pingEveryMs: 10_000,
+  pingTimeoutMs: 20_000,
+};
+
+/** A request that peers keep refusing unseen is given up. */
+const ATTEMPTS = 3;
+
 export type TunnelPoolOptions = {
   readonly cert: (self: SpiffeId) => Promise<WorkloadCert>;
   /** A connected TCP socket; from is the source address to bind, or "" for none. Throws when it cannot be made. */
@@ -23,6 +46,177 @@ export type TunnelPoolOptions = {
   readonly world: World;
   readonly limits?: Partial<TunnelPoolLimits>;
 };
-export const createTunnelPool = (_options: TunnelPoolOptions): TunnelPool => {
-  throw new Error("not written yet");
+
+type Pooled = Connected & {
+  streams: number;
+  /** When a stream last opened or closed, and when the peer last showed itself. */
+  usedAt: number;
+  aliveAt: number;
+};
+/** All connections of one key. */
+type Group = { readonly key: string; readonly connections: Set<Pooled>; dialing: Promise<Pooled> | undefined };
+
+/** Connections are shared only between equal keys: same own identity, same acceptable peers, same address both ends. */
+const keyOf = (t: TunnelTarget): string =>
+  [
+    t.self.uri,
+    t.expect
+      .map((e) => e.uri)
+      .sort()
+      .join(","),
+    formatSocketAddr(t.to),
+    t.from,
+  ].join("|");
+
+/** One pool per place that tunnels are opened from. */
+export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
+  const limits = { ...LIMITS, ...options.limits };
+  const { world } = options;
+  const groups = new Map<string, Group>();
+  const stopped = new AbortController();
+  let draining = false;
+
+  const groupOf = (key: string): Group => {
+    const held = groups.get(key) ?? { key, connections: new Set<Pooled>(), dialing: undefined };
+    groups.set(key, held);
+    return held;
+  };
+  const remove = (group: Group, c: Pooled): void => {
+    group.connections.delete(c);
+    if (group.connections.size === 0 && group.dialing === undefined) groups.delete(group.key);
+  };
+
+  const adopt = (group: Group, connected: Connected): Pooled => {
+    const { session } = connected;
+    const now = world.now();
+    const c: Pooled = { ...connected, streams: 0, usedAt: now, aliveAt: now };
+    group.connections.add(c);
+    const closed = new AbortController();
+    session.once("close", () => {
+      remove(group, c);
+      closed.abort();
+    });
+    // A GOAWAY: the streams it has finish, no new ones.
+    session.once("goaway", () => session.close());
+    const tick = (): void => {
+      const expired = world.now() >= c.notAfter;
+      if (c.streams === 0 && (expired || world.now() - c.usedAt >= limits.idleMs)) session.close();
+    };
+    const alive = (): void => {
+      c.aliveAt = world.now();
+    };
+    const signal = AbortSignal.any([closed.signal, stopped.signal]);
+    void keepAlive(session, world, { everyMs: limits.pingEveryMs, timeoutMs: limits.pingTimeoutMs, signal, tick, alive });
+    return c;
+  };
+
+  /** At most one dial per key: a burst of tunnels waits for it and then shares it. */
+  const dial = (group: Group, target: TunnelTarget): Promise<Pooled> => {
+    if (group.dialing !== undefined) return group.dialing;
+    const connecting = connectTunnels(target, { ...options, dialMs: limits.dialMs }, stopped.signal).then((connected) => {
+      if (!stopped.signal.aborted && !draining) return adopt(group, connected);
+      connected.session.destroy();
+      throw new MeshError("DRAINED", "the proxy is shutting down");
+    });
+    group.dialing = connecting.finally(() => {
+      group.dialing = undefined;
+      if (group.connections.size === 0) groups.delete(group.key);
+    });
+    return group.dialing;
+  };
+
+  const room = (c: Pooled): boolean => {
+    const { session } = c;
+    const allowed = Math.min(limits.maxStreams, session.remoteSettings.maxConcurrentStreams ?? limits.maxStreams);
+    return !session.closed && !session.destroyed && c.streams < allowed && world.now() < c.notAfter;
+  };
+
+  /** A connection with one stream reserved on it. */
+  const acquire = async (target: TunnelTarget, signal: AbortSignal | undefined): Promise<Pooled> => {
+    for (;;) {
+      if (draining) throw new MeshError("DRAINED", "the proxy is shutting down");
+      if (signal?.aborted) throw asMeshError(signal.reason, "CLIENT_GONE");
+      const group = groupOf(keyOf(target));
+      const c = [...group.connections].find(room);
+      if (c === undefined) {
+        await orAbort(dial(group, target), signal);
+        continue;
+      }
+      c.streams += 1;
+      const silent = world.now() - Math.max(c.aliveAt, c.usedAt);
+      if (c.streams > 1 || silent < limits.checkAfterMs) return c;
+      if (await answersPing(c.session, world, limits.checkMs, stopped.signal)) {
+        c.aliveAt = world.now();
+        return c;
+      }
+      c.streams -= 1;
+      c.session.destroy();
+    }
+  };
+
+  const connect: TunnelPool["connect"] = async (target, request, signal): Promise<TunnelStream> => {
+    if (target.expect.length === 0)
+      throw new MeshError("TLS", `no identity is expected of ${formatSocketAddr(target.to)}: nobody would do`);
+    for (let attempt = 1; ; attempt++) {
+      const c = await acquire(target, signal);
+      const released = (): void => {
+        c.streams -= 1;
+        c.usedAt = world.now();
+      };
+      c.usedAt = world.now();
+      try {
+        const opened = await openTunnel({ session: c.session, request, world, answerMs: limits.answerMs, signal }, released);
+        return { ...opened, peer: c.peer };
+      } catch (e) {
+        if (!(e instanceof NotProcessed)) throw e;
+        if (attempt >= ATTEMPTS)
+          throw new MeshError("H2_HANDSHAKE", `${formatSocketAddr(target.to)} refused the tunnel ${attempt} times`, e);
+      }
+    }
+  };
+
+  const all = (): Pooled[] => [...groups.values()].flatMap((g) => [...g.connections]);
+  const close = (): void => {
+    draining = true;
+    stopped.abort(new MeshError("DRAINED", "the proxy is shutting down"));
+    for (const c of all()) c.session.destroy();
+    groups.clear();
+  };
+  const drain = async (deadlineMs: number): Promise<void> => {
+    draining = true;
+    const over = new AbortController();
+    const idle = Promise.all(
+      all().map(
+        ({ session }) =>
+          new Promise<void>((resolve) => {
+            session.once("close", () => resolve());
+            session.close();
+          }),
+      ),
+    );
+    const late = world.sleep(deadlineMs, over.signal).then(
+      () => undefined,
+      () => undefined,
+    );
+    await Promise.race([idle, late]);
+    over.abort();
+    close();
+  };
+  return {
+    connect,
+    drain,
+    close,
+    stats: () => ({ connections: all().length, streams: all().reduce((n, c) => n + c.streams, 0) }),
+  };
+};
+
+/** The promise's value, or the signal's reason when that aborts first; the work itself goes on for others. */
+const orAbort = <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(asMeshError(signal.reason, "CLIENT_GONE"));
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 };

@@ -1,0 +1,71 @@
+// How does an HTTP/2 stream become a tunnel's two halves: each ends on its own, and a cut is never taken for an end?
+
+import { constants, type Http2Stream } from "node:http2";
+import { Duplex } from "node:stream";
+
+/** What net.Socket reports for the same thing. */
+const reset = (detail: string, cause?: unknown): Error =>
+  Object.assign(new Error(detail, cause === undefined ? undefined : { cause }), { code: "ECONNRESET" });
+
+/**
+ * The bytes of an open stream. end() sends END_STREAM; destroy() before both halves have ended resets the stream with CANCEL;
+ * a reset or a lost connection destroys it with ECONNRESET. (A bare Http2Stream sends NO_ERROR when destroyed and takes that
+ * for a proper end when it receives it, so a truncated transfer would look whole.)
+ */
+class TunnelDuplex extends Duplex {
+  readonly #inner: Http2Stream;
+  #ended = false;
+
+  constructor(inner: Http2Stream) {
+    super({ allowHalfOpen: true });
+    this.#inner = inner;
+    if (inner.destroyed || inner.closed) process.nextTick(() => this.destroy(reset("the tunnel was closed before it was used")));
+    inner.on("data", (chunk: Buffer) => {
+      if (!this.push(chunk)) inner.pause();
+    });
+    inner.on("aborted", () => {
+      // NO_ERROR is sent after a whole answer (RFC 9113 section 8.1): what has come is still read, and "close" fails our half.
+      if (inner.rstCode !== constants.NGHTTP2_NO_ERROR) this.destroy(reset(`the tunnel was reset by the peer (code ${inner.rstCode})`));
+    });
+    inner.on("end", () => {
+      this.#ended = true;
+      this.push(null);
+    });
+    inner.on("error", (e) => this.destroy(reset("the tunnel failed", e)));
+    inner.on("close", () => {
+      if (!this.#ended || !inner.writableFinished || inner.aborted) this.destroy(reset("the tunnel was closed before its end"));
+    });
+  }
+
+  override _read(): void {
+    this.#inner.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
+    // Waiting for drain and not for each write's callback keeps the session busy; a stream that closes instead destroys us.
+    if (this.#inner.write(chunk)) done();
+    else this.#inner.once("drain", done);
+  }
+
+  override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: (e?: Error | null) => void): void {
+    this.#inner.cork();
+    let room = true;
+    for (const { chunk } of chunks) room = this.#inner.write(chunk);
+    this.#inner.uncork();
+    if (room) done();
+    else this.#inner.once("drain", done);
+  }
+
+  override _final(done: (e?: Error | null) => void): void {
+    this.#inner.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (e?: Error | null) => void): void {
+    const whole = this.#ended && this.#inner.writableFinished;
+    if (!whole && !this.#inner.closed) this.#inner.close(constants.NGHTTP2_CANCEL);
+    done(error);
+  }
+}
+
+/** Takes the stream over: nobody else may read or write it. */
+export const tunnelOf = (inner: Http2Stream): Duplex => new TunnelDuplex(inner);
