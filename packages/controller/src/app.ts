@@ -19,12 +19,14 @@ import type { Collection, Graph } from "./collections/core.ts";
 import { createGraph } from "./collections/flush.ts";
 import { lookup } from "./collections/lookup.ts";
 import type { ControllerConfig } from "./config.ts";
+import { runDeployer } from "./deployer/apply.ts";
 import { createDiscovery } from "./discovery/server.ts";
 import { createSources } from "./kube/sources.ts";
 import { meterController } from "./metrics.ts";
 import { createInputs, sameObject } from "./model/inputs.ts";
 import { buildMesh } from "./model/mesh.ts";
 import { serveMonitoring } from "./monitoring.ts";
+import { writeStatuses } from "./status/apply.ts";
 import { createTokenReviewer } from "./tokens/review.ts";
 
 export type App = AsyncDisposable & {
@@ -101,9 +103,14 @@ export const build = async (config: ControllerConfig, { client, world, logger }:
   const monitoring = scope.use(await serveMonitoring(config.monitoringPort, deps));
   const ready = scope.use(await serveMonitoring(config.readyPort, deps));
 
+  const deployment = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress };
   const lead = async (signal: AbortSignal): Promise<void> => {
     await sources.synced(signal);
-    await publishRootCert({ client, namespaces: inputs.namespaces, rootPem: root.certPem, world, log: log("ca") }, signal);
+    await Promise.all([
+      publishRootCert({ client, namespaces: inputs.namespaces, rootPem: root.certPem, world, log: log("ca") }, signal),
+      runDeployer({ client, inputs, settings: deployment, world, log: log("deployer") }, signal),
+      ...(config.writeStatus ? [writeStatuses({ client, statuses: mesh.statuses, inputs, world, log: log("status") }, signal)] : []),
+    ]);
   };
 
   let grpcPort = config.grpcPort;

@@ -9,6 +9,7 @@ import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
 import { join } from "../collections/join.ts";
 import { lookup } from "../collections/lookup.ts";
+import type { WantedStatus } from "../gateway/conditions.ts";
 import { httpRoutes } from "../gateway/port-routes.ts";
 import type { CompiledRoute } from "../gateway/routes.ts";
 import { type L4Policy, type L7Policy, toL4Policy, toL7Policy } from "./authorization.ts";
@@ -21,7 +22,8 @@ import { podPolicyNames } from "./pod-policies.ts";
 import { policyTargetKeys } from "./policy-targets.ts";
 import { type BoundService, kubeServices } from "./services.ts";
 import type { MeshSettings } from "./settings.ts";
-import { type OwnedService, ownedServices } from "./waypoint-services.ts";
+import { wantedStatuses } from "./statuses.ts";
+import { gatewayServices, type OwnedService, ownedServices } from "./waypoint-services.ts";
 import { type Waypoint, waypoints } from "./waypoints.ts";
 import { podWorkloads, sliceWorkloads } from "./workloads.ts";
 
@@ -38,6 +40,7 @@ export type Mesh = {
   readonly routes: Collection<CompiledRoute>;
   /** What waypoints are told, by "ns/hostname". */
   readonly waypointServices: Collection<OwnedService>;
+  readonly statuses: Collection<WantedStatus>;
 };
 
 const nameOf = (o: { readonly namespace: string; readonly name: string }): string => `${o.namespace}/${o.name}`;
@@ -143,6 +146,17 @@ export const buildMesh = (graph: Graph, inputs: Inputs, settings: MeshSettings):
     equal: sameData,
   });
   const { compiled: routes, byPort } = httpRoutes(graph, inputs, settings);
-  const waypointServices = ownedServices(graph, { services, policiesByTarget, routes: byPort });
-  return { waypoints: mesh, services, workloads, addresses, policies, l4Policies, l7Policies, routes, waypointServices };
+  const waypointServices = join({
+    graph,
+    name: "WaypointResources",
+    from: [
+      ownedServices(graph, { services, policiesByTarget, routes: byPort }),
+      gatewayServices(graph, { waypoints: mesh, policiesByTarget }, settings),
+    ],
+    equal: sameData,
+  });
+
+  // What people are told.
+  const statuses = wantedStatuses(graph, { inputs, services, waypoints: mesh, routes }, settings);
+  return { waypoints: mesh, services, workloads, addresses, policies, l4Policies, l7Policies, routes, waypointServices, statuses };
 };

@@ -16,7 +16,8 @@ import { sameData } from "../collections/equal.ts";
 import type { L7Policy } from "./authorization.ts";
 import { WAYPOINT_CLASS } from "./labels.ts";
 import type { BoundService, NamedPort } from "./services.ts";
-import { type Binding, waypointKey } from "./waypoints.ts";
+import { type MeshSettings, serviceHostname } from "./settings.ts";
+import { type Binding, type Waypoint, waypointKey } from "./waypoints.ts";
 
 /** The rules of all routes on one service port, in order of precedence. */
 export type PortRoutes = {
@@ -141,5 +142,34 @@ export const ownedServices = (graph: Graph, from: OwnedServiceSources): Collecti
       const policies = targetKeys(bound.service, owners).flatMap((key) => get.one(from.policiesByTarget, key) ?? []);
       const owned = toOwnedService(bound, policies, (p) => get.one(from.routes, portKey(serviceKey(bound.service), p.port)));
       return owned === undefined ? [] : [owned];
+    },
+  );
+
+/** A waypoint for workloads serves pods by address: one record, without ports, carries the policies of its Gateway and class. */
+export const gatewayServices = (
+  graph: Graph,
+  from: { readonly waypoints: Collection<Waypoint>; readonly policiesByTarget: Collection<readonly L7Policy[]> },
+  settings: MeshSettings,
+): Collection<OwnedService> =>
+  derive(
+    {
+      graph,
+      name: "WaypointGateways",
+      from: from.waypoints,
+      reads: [from.policiesByTarget],
+      key: (o) => serviceKey(o.service),
+      equal: sameData,
+    },
+    (get, w) => {
+      if (w.trafficType !== "workload" && w.trafficType !== "all") return [];
+      const targets = [`Gateway/${waypointKey(w)}`, `GatewayClass/${WAYPOINT_CLASS}`];
+      const policies = targets.flatMap((key) => get.one(from.policiesByTarget, key) ?? []);
+      const hostname = serviceHostname(w, settings);
+      return [
+        {
+          owners: [waypointKey(w)],
+          service: { namespace: w.namespace, hostname, name: w.name, addresses: [], ports: [], ...attachedPolicies(policies) },
+        },
+      ];
     },
   );
