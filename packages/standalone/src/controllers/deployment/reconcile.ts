@@ -78,9 +78,9 @@ const nextStep = (family: Family, view: Pick<View, "pods">): NextStep => {
     };
   }
   const size = freshSize(family);
-  const grow = resize(family, new Map([[fresh, size]]), revision);
-  const shrink = size > sizeOf(fresh) ? [] : resize(family, oldSizes(family));
-  return { actions: [...grow, ...shrink], step: { revision } };
+  // Up first; old pods go in a later step, when those new ones count.
+  const sizes = new Map<ReplicaSet, number>([...(size > sizeOf(fresh) ? [] : oldSizes(family)), [fresh, size]]);
+  return { actions: resize(family, sizes, revision), step: { revision } };
 };
 
 const livingPods = (rs: ReplicaSet, view: Pick<View, "pods">): number =>
