@@ -57,7 +57,6 @@ const ROWS: readonly Row[] = [
     short: ["po"],
     categories: ALL,
     status: true,
-    generation: true,
     subresources: POD_SUBRESOURCES,
   },
   { gv: "v1", resource: "resourcequotas", kind: "ResourceQuota", short: ["quota"], status: true },

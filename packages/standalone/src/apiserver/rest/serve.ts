@@ -10,6 +10,7 @@ import { listText, objectText, type View } from "../read/present.ts";
 import { type Selection, selects } from "../read/select.ts";
 import type { ApiResource } from "../registry/types.ts";
 import { StorageError } from "../storage/log.ts";
+import { appeared } from "../storage/watch.ts";
 import { serveWatch } from "../watch/serve.ts";
 import { planBinding } from "../write/binding.ts";
 import { planCreate } from "../write/create.ts";
@@ -129,10 +130,20 @@ const serveGet = (call: Call): void => {
   sendObject(call, { object: found, code: 200 });
 };
 
+/** A namespace's first pod may come just before its "default" ServiceAccount, which a controller makes: kube-apiserver waits too. */
+const ACCOUNT_WAIT_MS = 2000;
+
+const defaultAccount = async ({ resource, path, x, api }: Call): Promise<void> => {
+  if (resource.bucket !== "/pods" || api.store.latest.get("/namespaces", path.namespace ?? "") === undefined) return;
+  const wanted = { bucket: "/serviceaccounts", key: `${path.namespace}/default`, ms: ACCOUNT_WAIT_MS };
+  await appeared(api.store, wanted, { world: api.world, signal: x.signal });
+};
+
 const serveCreate = async (call: Call): Promise<void> => {
   const { x, resource, path, api } = call;
   const options = writeOptions(x.url.searchParams, x.header("user-agent"));
   const body = requireBody(await textOf(x), x.header("content-type"));
+  await defaultAccount(call);
   const planned = planCreate({ resource, namespace: path.namespace, body, options }, api.writeEnv());
   await answer(call, planned, options.dryRun);
 };
@@ -151,6 +162,7 @@ const servePatch = async (call: Call): Promise<void> => {
   if (type === "apply" && (x.url.searchParams.get("fieldManager") ?? "") === "")
     throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
   const patch = requireBody(await textOf(x), x.header("content-type"));
+  if (type === "apply") await defaultAccount(call);
   await answer(call, planPatch({ target: targetOf(call), type, patch, options }, api.writeEnv()), options.dryRun);
 };
 
@@ -182,7 +194,7 @@ const serveDeleteCollection = async (call: Call): Promise<void> => {
   const options = deleteOptions(parseBody(await textOf(x), x.header("content-type")), x.url.searchParams);
   const selection = selectionOf(call, listOptions(x.url.searchParams));
   const env = api.writeEnv();
-  const doomed = env.view.list(resource.bucket, path(call)).filter((o) => selects(selection, o));
+  const doomed = env.view.list(resource.bucket, call.path.namespace).filter((o) => selects(selection, o));
   // All are staged in one turn and so become durable in one transaction.
   const done = await Promise.all(
     doomed.map((o) => {
@@ -201,8 +213,6 @@ const serveDeleteCollection = async (call: Call): Promise<void> => {
     JSON_TYPE,
   );
 };
-
-const path = (call: Call): string | undefined => call.path.namespace;
 
 const serveScale = async (call: Call): Promise<void> => {
   const { x, resource, api } = call;

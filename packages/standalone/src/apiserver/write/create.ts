@@ -2,7 +2,7 @@
 
 import { updateManagedFields } from "../apply/managed-fields.ts";
 import { ApiError, alreadyExists, badRequest, forbidden, notFound } from "../model/errors.ts";
-import { type KubeObject, obj, str } from "../model/object.ts";
+import { type KubeObject, obj, objects, str } from "../model/object.ts";
 import type { ApiResource, WriteEnv } from "../registry/types.ts";
 import type { WriteOptions } from "../rest/options.ts";
 import { admitted, asObjectOf, placeObject, refuse, schemaOf } from "./admit.ts";
@@ -56,23 +56,26 @@ export const planCreate = (request: CreateRequest, env: WriteEnv): Planned => {
   if (r.status) delete sent.status;
   stampMetadata(r, sent, env);
   const a = admitted(r, sent, options.validation);
-  let draft = toStored(r, a.object);
+  const draft = toStored(r, a.object);
   requireNamespace(r, draft, env);
   r.strategy.defaults?.(draft);
   // Refused before anything is allocated for it; checked again after, because onCreate may add to it.
   refuse(r, draft, [...metadataCauses(draft, r.nameRule), ...a.causes]);
   const key = r.namespaced ? `${draft.metadata.namespace ?? ""}/${draft.metadata.name ?? ""}` : (draft.metadata.name ?? "");
   if (env.view.get(r.bucket, key) !== undefined) throw alreadyExists(r, draft.metadata.name ?? "");
+  if (request.applied !== true) book(r, { before: undefined, after: draft }, { manager: options.manager, now: env.now });
   r.strategy.onCreate?.(draft, env);
   refuse(r, draft, r.strategy.validate?.(draft) ?? []);
-  if (request.applied !== true) draft = manage(r, undefined, draft, { manager: options.manager, now: env.now });
   return { object: draft, write: { bucket: r.bucket, key, object: draft }, code: 201, warnings: a.warnings };
 };
 
 type By = { readonly manager: string; readonly now: string; readonly subresource?: string | undefined };
 
-/** The object with managedFields that book the change on the manager. */
-export const manage = (r: ApiResource, before: KubeObject | undefined, after: KubeObject, by: By): KubeObject => {
+/**
+ * Writes managedFields that book the change on the manager. Called before the server adds its own (addresses, injected
+ * volumes): those belong to nobody, so that applying without them takes nothing away.
+ */
+export const book = (r: ApiResource, { before, after }: { before: KubeObject | undefined; after: KubeObject }, by: By): void => {
   const managed = updateManagedFields({
     before,
     after,
@@ -81,5 +84,7 @@ export const manage = (r: ApiResource, before: KubeObject | undefined, after: Ku
     schema: schemaOf(r),
     ...(by.subresource === undefined ? {} : { subresource: by.subresource }),
   });
-  return { ...managed, apiVersion: after.apiVersion, kind: after.kind, metadata: obj(managed.metadata) };
+  const fields = objects(obj(managed.metadata).managedFields);
+  if (fields.length === 0) delete after.metadata.managedFields;
+  else after.metadata.managedFields = fields;
 };

@@ -5,7 +5,7 @@ import { type KubeObject, list, type ObjectMeta, obj, sameJson } from "../model/
 import type { ApiResource, WriteEnv } from "../registry/types.ts";
 import type { WriteOptions } from "../rest/options.ts";
 import { admitted, asObjectOf, placeObject, refuse } from "./admit.ts";
-import { manage } from "./create.ts";
+import { book } from "./create.ts";
 import { metadataCauses } from "./names.ts";
 import { fromStored, keyFor, type Planned, type Target, toStored } from "./plan.ts";
 
@@ -105,6 +105,8 @@ export const planUpdate = (request: UpdateRequest, env: WriteEnv): Planned => {
   const a = admitted(r, structuredClone(merged(target, sent, shown)), options.validation);
   const draft = toStored(r, a.object);
   r.strategy.defaults?.(draft);
+  const by = { manager: options.manager, now: env.now, subresource: target.subresource };
+  if (request.applied !== true) book(r, { before: old, after: draft }, by);
   if (target.subresource === undefined) r.strategy.onUpdate?.(draft, old, env);
   refuse(r, draft, [
     ...metadataCauses(draft, r.nameRule),
@@ -116,10 +118,8 @@ export const planUpdate = (request: UpdateRequest, env: WriteEnv): Planned => {
   ]);
   if (r.generation && target.subresource !== "status" && !sameJson(desired(r, draft), desired(r, old)))
     draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
-  const by = { manager: options.manager, now: env.now, subresource: target.subresource };
-  const next = request.applied === true ? draft : manage(r, old, draft, by);
-  if (sameJson(withoutTimes(next), withoutTimes(old))) return { object: old, write: undefined, code: 200, warnings: a.warnings };
-  if (readyToGo(next))
-    return { object: next, write: { bucket: r.bucket, key, object: undefined }, code: 200, warnings: a.warnings, removed: true };
-  return { object: next, write: { bucket: r.bucket, key, object: next }, code: 200, warnings: a.warnings };
+  if (sameJson(withoutTimes(draft), withoutTimes(old))) return { object: old, write: undefined, code: 200, warnings: a.warnings };
+  if (readyToGo(draft))
+    return { object: draft, write: { bucket: r.bucket, key, object: undefined }, code: 200, warnings: a.warnings, removed: true };
+  return { object: draft, write: { bucket: r.bucket, key, object: draft }, code: 200, warnings: a.warnings };
 };
