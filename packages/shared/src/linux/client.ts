@@ -36,6 +36,7 @@ const calls = {
   sendmsg: libc.func("int64_t sendmsg(int fd, const void *message, int flags)"),
   recvmsg: libc.func("int64_t recvmsg(int fd, void *message, int flags)"),
   ioctl: libc.func("int ioctl(int fd, uint64_t request, int64_t argument)"),
+  ioctlPointer: libc.func("ioctl", "int", ["int", "uint64_t", "void *"]),
   setns: libc.func("int setns(int fd, int type)"),
   close: libc.func("int close(int fd)"),
   mkfifo: libc.func("int mkfifo(const char *path, uint32_t mode)"),
