@@ -136,7 +136,8 @@ export const byteStream = (stream: Duplex): ByteStream => {
     destroy: (reason) => {
       if (reason !== undefined) cause ??= reason;
       settle("broken");
-      stream.destroy();
+      // With an error, an HTTP/2 stream is reset; without one node:http2 ends it first, and what was cut short looks whole.
+      stream.destroy(reason ?? new Error("cut"));
     },
     onPeerEnd: (listener) => {
       if (state === "open") peerEndListeners.push(listener);

@@ -144,7 +144,7 @@ const answer = async (t: Turn, exchange: Exchange, o: Http1Options): Promise<{ a
     // The head may be out: only cutting the connection tells the caller that the answer is not whole.
     r.body.cancel();
     r.upgraded?.destroy();
-    t.io.destroy();
+    t.io.destroy(e instanceof Error ? e : undefined);
     return { after: "over", end: { failure: e instanceof MeshError ? e : lost(e) } };
   }
 };

@@ -74,7 +74,7 @@ const toResponse = (stream: ClientHttp2Stream, io: ByteStream, answer: Answer, m
     stream.resume();
     return { status: head.status, headers: head.fields, body: emptyBody };
   }
-  const cancelled = (): void => stream.close(constants.NGHTTP2_CANCEL);
+  const cancelled = (): void => io.destroy(new MeshError("CLIENT_GONE", "the answer is not wanted any more"));
   const body = readH2Body({ stream, io, length: head.length, lost: "UPSTREAM_RESET", meter: () => undefined, cancelled });
   return { status: head.status, headers: head.fields, body };
 };
@@ -99,10 +99,7 @@ const exchange = async (session: ClientHttp2Session, r: Outgoing, use: { signal:
   const bare = r.body.length === 0;
   const stream = session.request(list, bare ? { endStream: true } : { endStream: false, waitForTrailers: true });
   const io = byteStream(stream);
-  const onAbort = (): void => {
-    io.destroy(asMeshError(signal.reason, "CLIENT_GONE"));
-    stream.close(constants.NGHTTP2_CANCEL);
-  };
+  const onAbort = (): void => io.destroy(asMeshError(signal.reason, "CLIENT_GONE"));
   signal.addEventListener("abort", onAbort, { once: true });
   stream.once("close", () => {
     signal.removeEventListener("abort", onAbort);
@@ -114,7 +111,7 @@ const exchange = async (session: ClientHttp2Session, r: Outgoing, use: { signal:
     writeH2Body({ stream, io }, r.body, () => undefined).catch((e: unknown) => {
       broken = e;
       // Only the caller's own failure makes the request unfinishable; a backend that stopped reading may still answer.
-      if (e instanceof MeshError && !stream.closed && e.code !== "UPSTREAM_RESET") stream.close(constants.NGHTTP2_CANCEL);
+      if (e instanceof MeshError && !stream.closed && e.code !== "UPSTREAM_RESET") io.destroy(e);
     });
   const answer = await answered;
   if (!(answer instanceof MeshError)) return { kind: "response", response: toResponse(stream, io, answer, r.method) };

@@ -85,8 +85,9 @@ const takeTurn = async (stream: ServerHttp2Stream, head: H2RequestHead, received
     ended.resolve({ failure: undefined });
   } catch (e) {
     r.body.cancel();
-    if (!stream.closed) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-    ended.resolve({ failure: e instanceof MeshError ? e : new MeshError("CLIENT_GONE", "the caller's stream broke", e) });
+    const failure = e instanceof MeshError ? e : new MeshError("CLIENT_GONE", "the caller's stream broke", e);
+    if (!stream.closed) io.destroy(failure);
+    ended.resolve({ failure });
   }
 };
 

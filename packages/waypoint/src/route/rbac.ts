@@ -2,7 +2,7 @@
 
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { PolicySet } from "@ambit/shared/authz/authorize.ts";
-import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
+import type { AuthzSubject, Match, Policy, Rule } from "@ambit/shared/authz/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { WaypointService } from "@ambit/shared/route/types.ts";
 import { asRecord } from "../http/fields.ts";
@@ -16,6 +16,34 @@ export const policySet = (s: Pick<WaypointService, "policies" | "brokenPolicies"
   policies: s.policies,
   missing: s.brokenPolicies.map((b) => b.key),
 });
+
+const asksHttp = (m: Match): boolean =>
+  [m.hosts, m.notHosts, m.methods, m.notMethods, m.paths, m.notPaths, m.headers].some((list) => list.length > 0);
+
+const withoutHttp = (m: Match): Match => ({
+  ...m,
+  hosts: [],
+  notHosts: [],
+  methods: [],
+  notMethods: [],
+  paths: [],
+  notPaths: [],
+  headers: [],
+});
+
+const tcpRules = (p: Policy): readonly Rule[] =>
+  p.action === "ALLOW"
+    ? p.rules.filter((r) => !r.clauses.some((c) => c.matches.some(asksHttp)))
+    : p.rules.map((r) => ({ clauses: r.clauses.map((c) => ({ matches: c.matches.map(withoutHttp) })) }));
+
+/**
+ * The policies as they hold for a connection that has no HTTP attributes: an ALLOW rule that asks for one is dropped, a
+ * DENY rule only loses that condition. Both ways less is allowed (waypoint-l7 section 3.5).
+ */
+export const tcpPolicySet = (s: Pick<WaypointService, "policies" | "brokenPolicies">): PolicySet => {
+  const set = policySet(s);
+  return { ...set, policies: set.policies.map((p) => ({ ...p, rules: tcpRules(p) })) };
+};
 
 export const tcpSubject = (c: Caller): AuthzSubject => ({
   identity: c.peer,

@@ -9,7 +9,7 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { Addressed, Connection } from "../http/context.ts";
-import { policySet, tcpSubject } from "../route/rbac.ts";
+import { tcpPolicySet, tcpSubject } from "../route/rbac.ts";
 import { type Choice, type Chosen, chooseEndpoint, type Origin, reach } from "../upstream/choose.ts";
 import type { Dial } from "../upstream/connect.ts";
 import { planTcp } from "./plan.ts";
@@ -84,7 +84,7 @@ const failureOf = (end: SpliceEnd): MeshError | undefined => {
 
 /** Whether the service's policies let the connection pass, without any HTTP attribute. */
 export const authorizeTcp = (connection: Connection, addressed: Addressed): MeshError | undefined => {
-  const verdict = authorize(policySet(addressed.service), tcpSubject(connection));
+  const verdict = authorize(tcpPolicySet(addressed.service), tcpSubject(connection));
   return verdict.allowed ? undefined : new MeshError("DENY", verdictText(verdict));
 };
 

@@ -117,8 +117,8 @@ test("a backend that resets in the middle of its answer resets the caller's stre
   await using server = await h2Backend((stream) => {
     stream.respond({ ":status": 200 });
     stream.write("half");
-    stream.on("ready", () => undefined);
-    setImmediate(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+    stream.on("error", () => undefined);
+    setImmediate(() => stream.destroy(new Error("broken")));
   });
   rig.backends("reviews", [server.port], "HTTP2");
   await assert.rejects(call(await rig.entry(), { ":path": "/x" }), /NGHTTP2_INTERNAL_ERROR/);
