@@ -16,7 +16,7 @@ import { userInfo } from "./user.ts";
 const JSON_TYPE = { "content-type": "application/json" };
 
 const jsonBody = async (x: Exchange): Promise<JsonObject> => {
-  const body = requireBody((await x.body()).toString("utf8"), x.header("content-type"));
+  const body = requireBody(await x.body(), x.header("content-type"));
   if (!isObject(body)) throw badRequest("the request's body is no object");
   return body;
 };

@@ -2,6 +2,8 @@
 
 import { parse as parseYaml } from "yaml";
 import { ApiError, badRequest } from "../model/errors.ts";
+import { decodeObject, PROTOBUF_TYPE } from "../protobuf/decode.ts";
+import { ProtobufError } from "../protobuf/reader.ts";
 
 const JSON_TYPES: ReadonlySet<string> = new Set([
   "application/json",
@@ -28,16 +30,28 @@ const unreadable = (e: unknown): ApiError =>
     },
   );
 
-/** Parses JSON, or YAML (of which JSON is a part). Throws 400 for text that is neither and 415 for other media types. */
-export const parseBody = (text: string, contentType: string | undefined): unknown => {
+const parseProtobuf = (bytes: Uint8Array): unknown => {
+  if (bytes.length === 0) return undefined;
+  try {
+    return decodeObject(bytes);
+  } catch (e) {
+    if (e instanceof ProtobufError) throw unreadable(e);
+    throw e;
+  }
+};
+
+/** Parses JSON, YAML (of which JSON is a part) or Kubernetes' protobuf. Throws 400 for bytes that are not that and 415 for other media types. */
+export const parseBody = (bytes: Uint8Array, contentType: string | undefined): unknown => {
   const media = mediaType(contentType);
+  if (media === PROTOBUF_TYPE) return parseProtobuf(bytes);
   if (!JSON_TYPES.has(media) && !YAML_TYPES.has(media))
     throw new ApiError(
       415,
       "UnsupportedMediaType",
-      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`,
       {},
     );
+  const text = new TextDecoder().decode(bytes);
   if (text.trim() === "") return undefined;
   try {
     return JSON.parse(text);
@@ -52,8 +66,8 @@ export const parseBody = (text: string, contentType: string | undefined): unknow
 };
 
 /** As parseBody, but an empty body is refused. */
-export const requireBody = (text: string, contentType: string | undefined): unknown => {
-  const v = parseBody(text, contentType);
+export const requireBody = (bytes: Uint8Array, contentType: string | undefined): unknown => {
+  const v = parseBody(bytes, contentType);
   if (v === undefined) throw badRequest("the request has no body");
   return v;
 };

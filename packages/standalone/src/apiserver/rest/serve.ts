@@ -70,8 +70,6 @@ const answer = async (call: Call, planned: Planned, dryRun: boolean): Promise<vo
   sendObject(call, await commit(call.api, planned, dryRun));
 };
 
-const textOf = async (x: Exchange): Promise<string> => (await x.body()).toString("utf8");
-
 const selectionOf = ({ path, resource }: Call, options: Pick<Selection, "labels" | "fields">): Selection => ({
   resource,
   namespace: path.namespace,
@@ -142,7 +140,7 @@ const defaultAccount = async ({ resource, path, x, api }: Call): Promise<void> =
 const serveCreate = async (call: Call): Promise<void> => {
   const { x, resource, path, api } = call;
   const options = writeOptions(x.url.searchParams, x.header("user-agent"));
-  const body = requireBody(await textOf(x), x.header("content-type"));
+  const body = requireBody(await x.body(), x.header("content-type"));
   await defaultAccount(call);
   const planned = planCreate({ resource, namespace: path.namespace, body, options }, api.writeEnv());
   await answer(call, planned, options.dryRun);
@@ -151,7 +149,7 @@ const serveCreate = async (call: Call): Promise<void> => {
 const serveUpdate = async (call: Call): Promise<void> => {
   const { x, api } = call;
   const options = writeOptions(x.url.searchParams, x.header("user-agent"));
-  const body = requireBody(await textOf(x), x.header("content-type"));
+  const body = requireBody(await x.body(), x.header("content-type"));
   await answer(call, planUpdate({ target: targetOf(call), body, options }, api.writeEnv()), options.dryRun);
 };
 
@@ -161,7 +159,7 @@ const servePatch = async (call: Call): Promise<void> => {
   const options = writeOptions(x.url.searchParams, x.header("user-agent"));
   if (type === "apply" && (x.url.searchParams.get("fieldManager") ?? "") === "")
     throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
-  const patch = requireBody(await textOf(x), x.header("content-type"));
+  const patch = requireBody(await x.body(), x.header("content-type"));
   if (type === "apply") await defaultAccount(call);
   await answer(call, planPatch({ target: targetOf(call), type, patch, options }, api.writeEnv()), options.dryRun);
 };
@@ -183,7 +181,7 @@ const deletedStatus = (planned: Planned, { resource }: Call): string =>
 
 const serveDelete = async (call: Call): Promise<void> => {
   const { x, api } = call;
-  const options = deleteOptions(parseBody(await textOf(x), x.header("content-type")), x.url.searchParams);
+  const options = deleteOptions(parseBody(await x.body(), x.header("content-type")), x.url.searchParams);
   const done = await commit(api, planDelete(targetOf(call), options, api.writeEnv()), options.dryRun);
   if (done.removed === true) x.send(200, deletedStatus(done, call), JSON_TYPE);
   else sendObject(call, done);
@@ -191,7 +189,7 @@ const serveDelete = async (call: Call): Promise<void> => {
 
 const serveDeleteCollection = async (call: Call): Promise<void> => {
   const { x, resource, api } = call;
-  const options = deleteOptions(parseBody(await textOf(x), x.header("content-type")), x.url.searchParams);
+  const options = deleteOptions(parseBody(await x.body(), x.header("content-type")), x.url.searchParams);
   const selection = selectionOf(call, listOptions(x.url.searchParams));
   const env = api.writeEnv();
   const doomed = env.view.list(resource.bucket, call.path.namespace).filter((o) => selects(selection, o));
@@ -226,7 +224,7 @@ const serveScale = async (call: Call): Promise<void> => {
   if (call.verb !== "update" && call.verb !== "patch") throw methodNotAllowed();
   const options = writeOptions(x.url.searchParams, x.header("user-agent"));
   const type = call.verb === "patch" ? patchTypeOf(mediaType(x.header("content-type")), false) : undefined;
-  const body = requireBody(await textOf(x), x.header("content-type"));
+  const body = requireBody(await x.body(), x.header("content-type"));
   const planned = await commit(api, planScale({ target, type, body, options }, api.writeEnv()), options.dryRun);
   x.send(200, JSON.stringify(scaleOf(resource, planned.object)), JSON_TYPE);
 };
@@ -235,7 +233,7 @@ const success = (code: number): string => JSON.stringify({ kind: "Status", apiVe
 
 const serveBinding = async (call: Call): Promise<void> => {
   if (call.verb !== "create") throw methodNotAllowed();
-  const body = requireBody(await textOf(call.x), call.x.header("content-type"));
+  const body = requireBody(await call.x.body(), call.x.header("content-type"));
   const options = writeOptions(call.x.url.searchParams, call.x.header("user-agent"));
   await commit(call.api, planBinding(targetOf(call), body, call.api.writeEnv()), options.dryRun);
   call.x.send(201, success(201), JSON_TYPE);
@@ -243,13 +241,13 @@ const serveBinding = async (call: Call): Promise<void> => {
 
 const serveFinalize = async (call: Call): Promise<void> => {
   if (call.verb !== "update") throw methodNotAllowed();
-  const body = requireBody(await textOf(call.x), call.x.header("content-type"));
+  const body = requireBody(await call.x.body(), call.x.header("content-type"));
   sendObject(call, await commit(call.api, planFinalize(targetOf(call), body, call.api.writeEnv()), false));
 };
 
 const serveEviction = async (call: Call): Promise<void> => {
   if (call.verb !== "create") throw methodNotAllowed();
-  const body = parseBody(await textOf(call.x), call.x.header("content-type"));
+  const body = parseBody(await call.x.body(), call.x.header("content-type"));
   const options = deleteOptions(
     typeof body === "object" && body !== null && "deleteOptions" in body ? body.deleteOptions : undefined,
     new URLSearchParams(),
