@@ -1,0 +1,109 @@
+// Who may call whom: STRICT, L4 policies, live connections that a new policy ends, probes.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { dial, fate, readUntil } from "../../world/net.ts";
+import { until, within } from "../../world/until.ts";
+import type { Context } from "../context.ts";
+import { PORTS, peerAuthentication } from "../fixture.ts";
+
+const L4 = (name: string, action: "ALLOW" | "DENY", principal: string): string => `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: ${name}, namespace: mesh }
+spec:
+  selector: { matchLabels: { kind: echo } }
+  action: ${action}
+  rules: [{ from: [{ source: { principals: ["${principal}"] } }] }]
+`;
+
+const held = (ctx: Context, key: string, yes: boolean): Promise<true> =>
+  until(`${key} ${yes ? "held" : "gone"} everywhere`, async () =>
+    (await ctx.policiesHeld()).every((p) => p.includes(key) === yes) ? true : undefined,
+  );
+
+export const policy = (ctx: () => Context): void => {
+  test("STRICT refuses plaintext and lets mTLS through; PERMISSIVE lets it in again", async () => {
+    const c = ctx();
+    const to = { host: await c.ip("mesh/server2"), port: PORTS.echo };
+    await c.cluster.apply(peerAuthentication("mesh", "STRICT"));
+    await held(c, "istio-system/istio_converted_static_strict", true);
+    await until("plaintext refused", async () =>
+      /closed|reset/.test(await fate(await c.place("plain/client"), to, "x")) ? true : undefined,
+    );
+    assert.equal(await fate(await c.place("mesh/client1"), to, "x"), "open");
+    assert.equal(await fate(await c.place("mesh/client2"), to, "x"), "open");
+    await c.cluster.apply(peerAuthentication("mesh", "PERMISSIVE"));
+    await until("plaintext let in", async () => ((await fate(await c.place("plain/client"), to, "x")) === "open" ? true : undefined));
+  });
+
+  test("kubelet's probes reach a pod under STRICT", async () => {
+    const c = ctx();
+    await c.cluster.apply(peerAuthentication("mesh", "STRICT"));
+    await held(c, "istio-system/istio_converted_static_strict", true);
+    await c.cluster.kubectl("-n", "mesh", "rollout", "restart", "deployment/server1");
+    await c.cluster.kubectl("-n", "mesh", "rollout", "status", "deployment/server1", "--timeout=60s");
+    const pod = await c.pod("mesh/server1");
+    await until("the new pod captured", async () =>
+      (await c.pod("mesh/server1")).metadata.annotations?.["ambient.istio.io/redirection"] === "enabled" ? true : undefined,
+    );
+    assert.ok(pod.status?.conditions?.some((x) => x.type === "Ready" && x.status === "True"));
+    await c.cluster.kubectl("-n", "mesh", "delete", "peerauthentication", "default");
+    await held(c, "istio-system/istio_converted_static_strict", false);
+  });
+
+  test("an ALLOW policy admits its principal and nobody else (test_policy)", async () => {
+    const c = ctx();
+    const to = { host: await c.ip("mesh/server2"), port: PORTS.echo };
+    await c.cluster.apply(L4("only-client", "ALLOW", "cluster.local/ns/mesh/sa/client"));
+    await until("other refused", async () => (/closed|reset/.test(await fate(await c.place("mesh/other"), to, "x")) ? true : undefined));
+    assert.equal(await fate(await c.place("mesh/client1"), to, "x"), "open");
+    assert.match(await fate(await c.place("plain/client"), to, "x"), /closed|reset/);
+    const node = (await c.pod("mesh/server2")).spec?.nodeName ?? "";
+    const log = await c.ztunnelLog(node, "error", "only-client");
+    assert.ok(log.length > 0, "the refusal names the policy in the access log");
+    await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "only-client");
+    await held(c, "mesh/only-client", false);
+  });
+
+  test("a policy that starts to deny ends the live connection", async () => {
+    const c = ctx();
+    const socket = await dial(await c.place("mesh/client1"), { host: await c.ip("mesh/server2"), port: PORTS.echo });
+    socket.write("before.");
+    await readUntil(socket, "before.");
+    const ended = Promise.race([once(socket, "close"), once(socket, "end"), once(socket, "error")]);
+    socket.resume();
+    await c.cluster.apply(L4("no-client", "DENY", "cluster.local/ns/mesh/sa/client"));
+    await within("the live connection cut", ended, 20_000);
+    socket.destroy();
+    await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "no-client");
+    await held(c, "mesh/no-client", false);
+    assert.equal(await fate(await c.place("mesh/client1"), { host: await c.ip("mesh/server2"), port: PORTS.echo }, "x"), "open");
+  });
+
+  test("a policy with a matcher that cannot be read is refused with one sentence, and the last good state stays", async () => {
+    const c = ctx();
+    const bad = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: bad, namespace: mesh }
+spec:
+  selector: { matchLabels: { kind: echo } }
+  action: DENY
+  rules: [{ from: [{ source: { ipBlocks: ["10.0.0.0/99"] } }] }]
+`;
+    const applied = await c.cluster.kubectlRan(["apply", "-f", "-"], bad);
+    // Either the API server refuses the object, or its status says what is wrong with it.
+    if (applied.code === 0) {
+      const message = await until("a status condition that names the field", async () => {
+        const text = await c.cluster.kubectl("-n", "mesh", "get", "authorizationpolicy", "bad", "-o", "json");
+        return /10\.0\.0\.0\/99/.test(JSON.stringify((JSON.parse(text) as { status?: unknown }).status ?? {})) ? text : undefined;
+      });
+      assert.match(message, /"status": "False"/);
+      await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "bad");
+    } else assert.match(applied.stderr, /ipBlocks|10\.0\.0\.0\/99/);
+    await until("traffic as before", async () =>
+      (await fate(await c.place("mesh/client1"), { host: await c.ip("mesh/server2"), port: PORTS.echo }, "x")) === "open"
+        ? true
+        : undefined,
+    );
+  });
+};
