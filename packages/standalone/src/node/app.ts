@@ -129,7 +129,7 @@ export const runNode = async (
   );
   const server = await startKubeletServer(deps, kubelet, kubeletSocket(base.instance, base.node.name));
   const proxy = startServiceProxy({ services, slices, except: new Set(DNS_SERVICE), world, log });
-  const dns = await startDnsServer({ addresses: DNS_SERVICE, port: 53, zone: zoneOf(services, slices) });
+  const dns = startDnsServer({ addresses: DNS_SERVICE, port: 53, zone: zoneOf(services, slices) });
   const registration = startRegistration(deps, { region: config.region, zone: config.zone ?? `zone${config.number}` });
   log.info("node started", { node: base.node.name });
 

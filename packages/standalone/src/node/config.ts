@@ -4,7 +4,7 @@
 // namespaces that it makes would be invisible to everyone else):
 //   nsenter --net=/run/netns/ambit-<id>-node<n> -- node packages/standalone/src/node/main.ts
 // It takes no arguments; these are its variables:
-//   AMBIT_INSTANCE_ID   six hex digits                              AMBIT_NODE_NUMBER   1 to 200
+//   AMBIT_INSTANCE      six hex digits                              AMBIT_NODE          1 to 200
 //   AMBIT_DATA_DIR      where logs are kept                         KUBECONFIG          credentials for https://172.30.0.1:6443
 //   AMBIT_REGION        default "region1"                           AMBIT_ZONE          default "zone<n>"
 //   AMBIT_IMAGES        a JSON file of image → command, over the built-in table (optional)
@@ -30,8 +30,8 @@ const path = (s: string): Result<string> => (s.startsWith("/") ? ok(s) : err("wa
 
 export const parseConfig = (env: Env): Result<NodeConfig> =>
   allOf({
-    id: env.required("AMBIT_INSTANCE_ID", instanceId),
-    number: env.required("AMBIT_NODE_NUMBER", integer(1, 200)),
+    id: env.required("AMBIT_INSTANCE", instanceId),
+    number: env.required("AMBIT_NODE", integer(1, 200)),
     dataDir: env.required("AMBIT_DATA_DIR", path),
     kubeconfig: env.required("KUBECONFIG", path),
     region: env.optional("AMBIT_REGION", text, "region1"),

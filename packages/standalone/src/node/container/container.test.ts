@@ -7,7 +7,7 @@ import { isAlive } from "@ambit/shared/linux/process.ts";
 import fc from "fast-check";
 import { runTool } from "../tools/run.ts";
 import { cgroupMount, destroyCgroup, findCgroupMount, killCgroup } from "./cgroup.ts";
-import { type LaunchPlan, launchScript, quote } from "./launch.ts";
+import { type LaunchPlan, launchScript, quote, resolveInRoot } from "./launch.ts";
 import { createLineSplitter, parseLogLine, selectLines } from "./log-lines.ts";
 import { captureOutput, followLogs, readLogs } from "./logs.ts";
 import { adoptContainer, prepareContainer, signalContainer, startContainer } from "./start.ts";
@@ -60,6 +60,17 @@ test("a line of 40 000 bytes is kept in parts and counts as one", () => {
   assert.equal(selectLines(lines, { tailLines: 0 }).length, 0);
 });
 
+test("links in a mount path are followed inside the container's root", () => {
+  const links: Readonly<Record<string, string>> = { "/var/run": "/run", "/a/b": "../c", "/loop": "/loop", "/up": "../../../etc" };
+  const resolve = (path: string): string => resolveInRoot(path, (p) => links[p]);
+  assert.equal(resolve("/var/run/secrets/x"), "/run/secrets/x");
+  assert.equal(resolve("/a/b/d"), "/c/d");
+  assert.equal(resolve("/up/passwd"), "/etc/passwd");
+  assert.equal(resolve("/../..//x/./"), "/x");
+  assert.equal(resolve("/"), "/");
+  assert.throws(() => resolve("/loop/x"), /too many/);
+});
+
 test("words survive the shell", async () => {
   for (const word of ["a b", "it's", '$HOME "x"', "a\nb", "\\", "*"])
     assert.equal(await runTool("/bin/sh", ["-c", `printf %s ${quote(word)}`]), word);
@@ -93,6 +104,7 @@ describe("real containers", () => {
     env: { PATH: "/usr/bin:/bin", GREETING: "it's me" },
     cwd: "/",
     user: undefined,
+    hostname: "box",
     ...more,
   });
   const run = async (p: LaunchPlan): Promise<{ code: number; log: string; launchError: string | undefined }> => {
@@ -108,10 +120,13 @@ describe("real containers", () => {
 
   test("sees its own root, network, user, environment, volumes and /etc, and leaves nothing", async () => {
     const script =
-      'cat /etc/hosts; id -u; id -g; id -G; pwd; echo "$GREETING"; cat /etc/v/key; touch /etc/v/new || echo ro; ls /sys/class/net; cat /proc/self/cgroup | grep ^0; ls /tmp; touch /new; echo err >&2';
+      'cat /var/run/t/file; id -u; id -g; id -G; pwd; echo "$GREETING"; cat /etc/v/key; touch /etc/v/new || echo ro; ls /sys/class/net; cat /proc/self/cgroup | grep ^0; ls /tmp; touch /new; hostname; echo err >&2';
     const r = await run(
       plan("sees", ["sh", "-c", script], {
-        mounts: [{ source: join(base, "config"), target: "/etc/v", readOnly: true, kind: "directory" }],
+        mounts: [
+          { source: join(base, "config"), target: "/etc/v", readOnly: true, kind: "directory" },
+          { source: join(base, "hosts"), target: "/var/run/t/file", readOnly: true, kind: "file" },
+        ],
         cwd: "/work dir",
         user: { uid: 1337, gid: 1337, groups: [] },
       }),
@@ -120,10 +135,10 @@ describe("real containers", () => {
     assert.equal(r.launchError, undefined);
     assert.deepEqual(lines.slice(0, 7), ["127.0.0.1 here", "1337", "1337", "1337", "/work dir", "it's me", "value"]);
     assert.ok(lines.includes("ro"));
-    assert.ok(lines.includes("lo"));
+    assert.ok(lines.includes("lo") && lines.includes("box"));
     assert.ok(lines.some((l) => l.endsWith(`/ambit-test-${process.pid}/sees`)));
     assert.ok(lines.includes("err"));
-    assert.ok(!existsSync("/new"));
+    assert.ok(!existsSync("/new") && !existsSync("/run/t"));
     assert.ok(!readFileSync("/proc/mounts", "utf8").includes(base));
   });
 

@@ -28,6 +28,33 @@ export type LaunchPlan = {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly user: User | undefined;
+  readonly hostname: string;
+};
+
+/**
+ * A path of the container with its symbolic links followed as the container would (/var/run is often one, to /run): the mounts are
+ * made from outside, where an absolute link would lead out of the container's root. `readLink` answers for this machine's root,
+ * of which the container's is a copy.
+ */
+export const resolveInRoot = (path: string, readLink: (path: string) => string | undefined): string => {
+  const todo = path.split("/");
+  let at = "";
+  for (let links = 0; todo.length > 0; ) {
+    const part = todo.shift() ?? "";
+    if (part === "" || part === ".") continue;
+    if (part === "..") {
+      at = at.slice(0, Math.max(0, at.lastIndexOf("/")));
+      continue;
+    }
+    const link = readLink(`${at}/${part}`);
+    if (link === undefined) at = `${at}/${part}`;
+    else if (links++ > 40) throw new Error(`${path} has too many symbolic links`);
+    else {
+      if (link.startsWith("/")) at = "";
+      todo.unshift(...link.split("/"));
+    }
+  }
+  return at === "" ? "/" : at;
 };
 
 /** A word for the shell, whatever it holds. */
@@ -85,8 +112,9 @@ export const launchScript = (plan: LaunchPlan): string => {
     `exec 2>${quote(join(plan.dir, "launch.err"))}`,
     'if [ "$1" != inside ]; then',
     `  echo $$ >${quote(join(plan.cgroup, "cgroup.procs"))}`,
-    `  exec nsenter --net=${quote(plan.netns)} unshare --mount --propagation private /bin/sh "$0" inside`,
+    `  exec nsenter --net=${quote(plan.netns)} unshare --mount --uts --propagation private /bin/sh "$0" inside`,
     "fi",
+    `printf %s ${quote(plan.hostname)} >/proc/sys/kernel/hostname`,
     `mount -n -t tmpfs -o mode=0755 tmpfs ${quote(fs)}`,
     `mkdir -p ${[join(fs, "upper/etc"), join(fs, "work"), root].map(quote).join(" ")}`,
     ...(etc.length === 0

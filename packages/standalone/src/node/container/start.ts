@@ -1,12 +1,13 @@
 // How is a container's process started, or found again after a restart of the kubelet, and its end awaited?
 
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { isAlive, makeFifo, type ProcessId, processStart, watchProcess } from "@ambit/shared/linux/process.ts";
 import { createCgroup } from "./cgroup.ts";
-import { type LaunchPlan, launchFiles } from "./launch.ts";
+import { type LaunchPlan, launchFiles, resolveInRoot } from "./launch.ts";
 
 /** How a process ended. `known` is false for one that we found already running: its status went to another parent. */
 export type Exit = {
@@ -29,8 +30,21 @@ const launchErrorOf = (dir: string): string | undefined => {
   return text === "" ? undefined : text;
 };
 
+const codeOf = (e: unknown): unknown => (e instanceof Error && "code" in e ? e.code : undefined);
+
+const readLink = (path: string): string | undefined => {
+  try {
+    return readlinkSync(path);
+  } catch (e) {
+    if (["EINVAL", "ENOENT", "ENOTDIR"].includes(String(codeOf(e)))) return undefined; // no link, or nothing there yet
+    throw e;
+  }
+};
+
 /** Writes the launcher's files and the output pipes into the container's runtime directory, afresh. */
-export const prepareContainer = (plan: LaunchPlan): void => {
+export const prepareContainer = (asked: LaunchPlan): void => {
+  const inRoot = (path: string): string => resolveInRoot(path, readLink);
+  const plan = { ...asked, cwd: inRoot(asked.cwd), mounts: asked.mounts.map((m) => ({ ...m, target: inRoot(m.target) })) };
   rmSync(plan.dir, { recursive: true, force: true });
   mkdirSync(join(plan.dir, "fs"), { recursive: true, mode: 0o700 });
   for (const [name, text] of Object.entries(launchFiles(plan))) writeFileSync(join(plan.dir, name), text, { mode: 0o600 });
@@ -60,6 +74,20 @@ export const startContainer = (plan: LaunchPlan): Promise<Running> =>
       child.unref();
     });
   });
+
+const LOOK_MS = 3;
+
+/**
+ * Resolves when the launcher has switched to the container's root: only then may anything be run "in the container". False when it
+ * ended before. (There is no event to wait on: the switch is a chroot of another process; it takes some 20 ms.)
+ */
+export const enteredRoot = async (id: ProcessId, dir: string): Promise<boolean> => {
+  while (isAlive(id)) {
+    if (readLink(`/proc/${id.pid}/root`) === join(dir, "fs/root")) return true;
+    await delay(LOOK_MS);
+  }
+  return false;
+};
 
 /** A process that an earlier kubelet started, if it still runs. */
 export const adoptContainer = (id: ProcessId): Running | undefined => {

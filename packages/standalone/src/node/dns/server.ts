@@ -1,7 +1,6 @@
 // How does the node serve the cluster's DNS over UDP and TCP?
 
 import dgram from "node:dgram";
-import { once } from "node:events";
 import net from "node:net";
 import { listenSocket, socketIn } from "@ambit/shared/linux/socket.ts";
 import packet from "dns-packet";
@@ -99,14 +98,13 @@ const serveTcp = (fd: number, zone: () => Zone): net.Server => {
 };
 
 /** Serves on every address (of this process's namespace, or of the one given). Throws LinuxError when an address is not there or taken. */
-export const startDnsServer = async ({ addresses, port, netns, zone }: DnsListen): Promise<DnsServer> => {
+export const startDnsServer = ({ addresses, port, netns, zone }: DnsListen): DnsServer => {
   const place = netns === undefined ? {} : { netns };
   const closers: (() => Promise<unknown>)[] = [];
   for (const ip of addresses) {
     const family = ip.includes(":") ? "ipv6" : "ipv4";
     const udp = serveUdp(socketIn({ ...place, family, type: "udp", bind: { ip, port } }), family === "ipv6" ? "udp6" : "udp4", zone);
     const tcp = serveTcp(listenSocket({ ...place, family, reuseAddr: true, bind: { ip, port } }), zone);
-    await once(udp, "listening");
     closers.push(
       () => new Promise<void>((resolve) => udp.close(() => resolve())),
       () => new Promise((resolve) => tcp.close(resolve)),

@@ -1,6 +1,7 @@
 // How does a command run inside a container that runs already?
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive, type ProcessId } from "@ambit/shared/linux/process.ts";
 import { quote, type User } from "../container/launch.ts";
@@ -17,7 +18,7 @@ export const execScript = (target: ExecTarget, argv: readonly string[]): string 
   const user = target.user;
   const drop = user === undefined ? [] : ["/usr/bin/setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"];
   const env = Object.entries(target.env).map(([name, value]) => quote(`${name}=${value}`));
-  const enter = ["/usr/bin/nsenter", "-t", String(target.id.pid), "-m", "-n", "-r", "-w", "--"];
+  const enter = ["/usr/bin/nsenter", "-t", String(target.id.pid), "-m", "-n", "-u", "-r", "-w", "--"];
   return [
     `echo $$ >${quote(join(target.cgroup, "cgroup.procs"))} || exit 126`,
     `exec /usr/bin/env -i ${env.join(" ")} ${enter.join(" ")} ${[...drop, ...argv].map(quote).join(" ")}`,
@@ -31,6 +32,8 @@ export const execIn = (
   stdio: "pipe" | "ignore" | readonly number[] = "pipe",
 ): ChildProcess => {
   if (!isAlive(target.id)) throw new Error("the container does not run");
+  // Before its launcher has switched roots, its namespaces are not yet its own: a command run there would run on the machine.
+  if (readlinkSync(`/proc/${target.id.pid}/root`) === "/") throw new Error("the container is still being started");
   return spawn("/bin/sh", ["-c", execScript(target, argv)], {
     stdio: typeof stdio === "string" ? stdio : [...stdio],
     cwd: "/",

@@ -1,6 +1,6 @@
 // How does the node make itself known to the API and say that it lives?
 
-import { hostname } from "node:os";
+import { hostname, release } from "node:os";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
 import type { Condition, Lease, Node } from "@ambit/shared/kube/objects.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
@@ -69,7 +69,7 @@ const nodeStatus = (deps: KubeletDeps, held: Node | undefined): object => {
       architecture: arch(),
       osImage: `namespace of ${hostname()}`,
       containerRuntimeVersion: "ambit://0.1.0",
-      kernelVersion: "",
+      kernelVersion: release(),
       machineID: deps.instance.id,
       systemUUID: `${deps.instance.id}-${deps.node.name}`,
       bootID: deps.instance.id,

@@ -4,7 +4,15 @@ import type { Container, Pod, Probe } from "@ambit/shared/kube/objects.ts";
 import { destroyCgroup, killCgroup } from "../container/cgroup.ts";
 import type { LaunchPlan } from "../container/launch.ts";
 import { captureOutput, dropOldLogs, type LogSink, logFile, type PodRef } from "../container/logs.ts";
-import { adoptContainer, type Exit, prepareContainer, type Running, signalContainer, startContainer } from "../container/start.ts";
+import {
+  adoptContainer,
+  type Exit,
+  enteredRoot,
+  prepareContainer,
+  type Running,
+  signalContainer,
+  startContainer,
+} from "../container/start.ts";
 import type { ContainerRecord, PodRecord, Terminated } from "../pod/record.ts";
 import { nextBackoffMs } from "../pod/restart.ts";
 import { type AttemptTarget, attempt } from "./attempt.ts";
@@ -182,6 +190,7 @@ export const runContainer = async (deps: KubeletDeps, pod: RunnerPod, name: stri
     ready: false,
   });
   const run = begin(deps, pod, name, { running, sink, startedAt });
+  await enteredRoot(running.id, plan.dir);
   const postStart = pod.object()?.spec.containers.find((c) => c.name === name)?.lifecycle?.postStart;
   const container = pod.object()?.spec.containers.find((c) => c.name === name);
   if (postStart !== undefined && container !== undefined) {

@@ -141,6 +141,7 @@ export const launchPlan = (
     env: env.value,
     cwd: container.workingDir === undefined || container.workingDir === "" ? "/" : container.workingDir,
     user: user.value,
+    hostname: hostnameOf(pod, deps.node.name),
   });
 };
 
