@@ -47,6 +47,9 @@ export type HttpResponse = {
 /** How an exchange ended, and what it cost on the caller's side in bytes with heads. */
 export type ExchangeEnd = { readonly failure: Error | undefined };
 
+/** Bytes from and to the caller, content and heads apart; final once the exchange has ended. */
+export type Counts = { received: number; sent: number; readonly receivedHead: number; sentHead: number };
+
 /** One request on a caller's connection, as its codec hands it over. */
 export type Exchange = {
   readonly request: HttpRequest;
@@ -56,8 +59,7 @@ export type Exchange = {
   interim(status: number, headers: HeaderFields): void;
   /** Resolves once, when the answer has left whole or cannot any more. */
   readonly ended: Promise<ExchangeEnd>;
-  /** Bytes from and to the caller, heads included; final once `ended`. */
-  readonly counts: { received: number; sent: number };
+  readonly counts: Counts;
 };
 
 /** Answers an exchange; never rejects. */

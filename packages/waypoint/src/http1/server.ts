@@ -7,6 +7,7 @@ import type { ByteStream } from "../bytes/stream.ts";
 import { connectionOptions, endToEnd, firstOf, withField, without } from "../http/fields.ts";
 import {
   type Body,
+  type Counts,
   type Exchange,
   type ExchangeEnd,
   type HeaderFields,
@@ -39,7 +40,7 @@ type After = "keep" | "close" | "over";
 type Turn = {
   readonly io: ByteStream;
   readonly head: RequestHead;
-  readonly counts: { received: number; sent: number };
+  readonly counts: Counts;
   bodyDone: boolean;
   bodyBegun: boolean;
 };
@@ -115,7 +116,7 @@ const writeAnswer = async (t: Turn, r: HttpResponse, draining: boolean): Promise
   // A body that nobody began to read may be endless: the next request cannot be found behind it.
   const keep = !asksClose && !draining && framing !== "raw" && (t.bodyDone || t.bodyBegun);
   const head = responseHeadText(r.status, answerFields(r, framing, keep, t.head.minor));
-  t.counts.sent += head.length;
+  t.counts.sentHead += head.length;
   // The head leaves together with content that is already here.
   t.io.cork();
   nextTick(() => t.io.uncork());
@@ -129,7 +130,7 @@ const writeAnswer = async (t: Turn, r: HttpResponse, draining: boolean): Promise
 
 const switchProtocols = async (t: Turn, r: HttpResponse, upstream: ByteStream, o: Http1Options): Promise<After> => {
   const head = responseHeadText(101, [...endToEnd(r.headers), ["connection", "upgrade"], ["upgrade", upgradeOf(t.head) ?? ""]]);
-  t.counts.sent += head.length;
+  t.counts.sentHead += head.length;
   await t.io.write(head);
   await o.join(t.io.release(), upstream.release());
   return "over";
@@ -155,7 +156,13 @@ const takeTurn = async (
   gone: AbortSignal,
   o: Http1Options,
 ): Promise<After> => {
-  const t: Turn = { io, head: found.head, counts: { received: found.bytes, sent: 0 }, bodyDone: false, bodyBegun: false };
+  const t: Turn = {
+    io,
+    head: found.head,
+    counts: { received: 0, sent: 0, receivedHead: found.bytes, sentHead: 0 },
+    bodyDone: false,
+    bodyBegun: false,
+  };
   const ended = Promise.withResolvers<ExchangeEnd>();
   const exchange: Exchange = {
     request: toRequest(t),

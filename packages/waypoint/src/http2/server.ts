@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { byteStream } from "../bytes/stream.ts";
 import { endToEnd } from "../http/fields.ts";
-import type { Exchange, ExchangeEnd, HttpRequest, HttpResponse, Serve } from "../http/message.ts";
+import type { Counts, Exchange, ExchangeEnd, HttpRequest, HttpResponse, Serve } from "../http/message.ts";
 import { HEAD_LIMITS, hasNoContent } from "../http1/head.ts";
 import { readH2Body, writeH2Body } from "./body.ts";
 import { type H2RequestHead, readRequest, toRaw } from "./fields.ts";
@@ -29,7 +29,7 @@ export const H2_SETTINGS = {
   enablePush: false,
 };
 
-type Turn = { readonly stream: ServerHttp2Stream; readonly counts: { received: number; sent: number } };
+type Turn = { readonly stream: ServerHttp2Stream; readonly counts: Counts };
 
 const headBytes = (raw: readonly string[]): number => raw.reduce((sum, text) => sum + text.length, 0);
 
@@ -38,7 +38,7 @@ const writeAnswer = async (t: Turn, io: ReturnType<typeof byteStream>, method: s
   const bare = hasNoContent(method, r.status) || r.body.length === 0;
   const fields = endToEnd(r.headers);
   const raw = toRaw([[":status", String(r.status)], ...fields]);
-  t.counts.sent += headBytes(raw);
+  t.counts.sentHead += headBytes(raw);
   t.stream.respond(raw, bare ? { endStream: true } : { waitForTrailers: true });
   if (bare) return;
   await writeH2Body({ stream: t.stream, io }, r.body, (n) => {
@@ -47,7 +47,7 @@ const writeAnswer = async (t: Turn, io: ReturnType<typeof byteStream>, method: s
 };
 
 const takeTurn = async (stream: ServerHttp2Stream, head: H2RequestHead, received: number, o: Http2Options): Promise<void> => {
-  const t: Turn = { stream, counts: { received, sent: 0 } };
+  const t: Turn = { stream, counts: { received: 0, sent: 0, receivedHead: received, sentHead: 0 } };
   const io = byteStream(stream);
   const gone = new AbortController();
   const ended = Promise.withResolvers<ExchangeEnd>();

@@ -39,7 +39,10 @@ const h2Backend = async (onStream: (stream: ServerHttp2Stream, headers: Record<s
     opened += 1;
     sessions.add(s);
   });
-  server.on("stream", (s: ServerHttp2Stream, h) => onStream(s, h));
+  server.on("stream", (s: ServerHttp2Stream, h) => {
+    s.on("error", () => undefined);
+    onStream(s, h);
+  });
   const port = await listening(server);
   return {
     port,

@@ -1,0 +1,213 @@
+// How is a waypoint put together, run and ended? (the only file that wires everything)
+
+import { randomUUID } from "node:crypto";
+import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
+import { serveReadiness } from "@ambit/shared/admin/readiness.ts";
+import { serveAdmin } from "@ambit/shared/admin/server.ts";
+import { createCertStore } from "@ambit/shared/ca/store.ts";
+import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
+import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
+import type { TunnelServer } from "@ambit/shared/hbone/types.ts";
+import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { createReadiness } from "@ambit/shared/runtime/ready.ts";
+import { aborted } from "@ambit/shared/runtime/run.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import type { Origin } from "@ambit/shared/state/balance.ts";
+import type { MeshView } from "@ambit/shared/state/view.ts";
+import type { Logger, LogOutput } from "@ambit/shared/telemetry/log.ts";
+import type { Fields } from "@ambit/shared/telemetry/log-line.ts";
+import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
+import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
+import { adminRoutes } from "./admin/routes.ts";
+import type { WaypointConfig } from "./config.ts";
+import type { Self } from "./inbound/target.ts";
+import { createProxy, PROXY_LIMITS, type WaypointProxy } from "./proxy.ts";
+import { createPatterns } from "./route/regex.ts";
+import { controllerSources, type Sources } from "./sources.ts";
+import { createWaypointState } from "./state/apply.ts";
+import { createTelemetry } from "./telemetry/observe.ts";
+import { dialTcp } from "./upstream/connect.ts";
+
+const STATE_GATE = "state manager";
+const CERT_GATE = "workload certificate";
+/** How often kept connections are looked over and live byte counts are told, as Istio does. */
+const HOUSEKEEPING_MS = 5_000;
+
+export type WaypointApp = AsyncDisposable & {
+  readonly ports: { readonly hbone: number; readonly admin: number; readonly stats: number; readonly readiness: number };
+  /** Serves until the signal aborts, then drains. */
+  run(stop: AbortSignal): Promise<void>;
+};
+
+export type BuildOptions = {
+  readonly config: WaypointConfig;
+  readonly world: World;
+  readonly logger: Logger;
+  /** Where access log lines go. */
+  readonly out: LogOutput;
+  /** The controller unless a test gives its own. */
+  readonly sources?: Sources;
+};
+
+const eventLog =
+  (log: { info(message: string, fields?: Fields): void }) =>
+  (event: string, fields: object): void =>
+    log.info(event, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, typeof v === "number" ? v : String(v)])));
+
+const NOWHERE = { region: "", zone: "", subzone: "" };
+
+/** Where we are, as the controller says of our own pod; until it does, what we were started with. */
+const originOf = (config: WaypointConfig, view: MeshView): Origin => {
+  const { name, namespace, serviceAccount } = config.pod;
+  const own = view.workloadByName({ name, namespace, serviceAccount });
+  return { network: config.network, node: config.node, clusterId: config.clusterId, locality: own?.locality ?? NOWHERE };
+};
+
+const housekeeping = async (signal: AbortSignal, d: { world: World; proxy: WaypointProxy; flush(): void }): Promise<void> => {
+  while (!signal.aborted) {
+    // The only rejection of sleep is the signal's.
+    await d.world.sleep(HOUSEKEEPING_MS, signal).catch(() => undefined);
+    d.proxy.upstreams.sweep();
+    d.flush();
+  }
+};
+
+/** Binds every port; nothing is served before `run`. Throws a sentence when a port is taken. */
+export const build = async (o: BuildOptions): Promise<WaypointApp> => {
+  const { config, world, logger } = o;
+  const scope = new AsyncDisposableStack();
+  try {
+    const log = logger.scope("waypoint");
+    const identity = spiffeId(config.trustDomain, config.pod.namespace, config.pod.serviceAccount);
+    const self: Self = {
+      namespace: config.pod.namespace,
+      gateway: config.gateway,
+      clusterDomain: config.clusterDomain,
+      network: config.network,
+    };
+    const metrics = createMetrics({ processMetrics: true });
+    metrics
+      .gauge({ name: "istio_build", help: "The build.", labels: ["component", "tag"] })
+      .with({ component: "proxy", tag: config.version })
+      .set(1);
+    const ready = createReadiness([STATE_GATE, CERT_GATE]);
+
+    const sources = o.sources ?? controllerSources(config, { world, log: eventLog(logger.scope("xds")) });
+    scope.defer(() => sources.close());
+    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca")) });
+    scope.defer(() => certs.close());
+    const patterns = createPatterns();
+    const state = createWaypointState(patterns);
+    const origin = (): Origin => originOf(config, state.view);
+    const telemetry = createTelemetry({ metrics, view: state.view, network: config.network, accessLog: config.accessLog, out: o.out });
+
+    const pool = createTunnelPool({
+      cert: (id) => certs.get(id),
+      dial: (to, _from, signal) => dialTcp(to, { signal, timeoutMs: config.connectTimeoutMs, world }),
+      world,
+    });
+    scope.defer(() => pool.close());
+    const proxy = createProxy({
+      self,
+      identity,
+      from: config.pod.ip,
+      origin,
+      view: state.view,
+      owned: state.owned,
+      patterns,
+      tunnels: pool,
+      world,
+      newId: randomUUID,
+      observeRequest: telemetry.observeRequest,
+      observeTcp: telemetry.observeTcp,
+      log: eventLog(logger.scope("proxy")),
+      limits: {
+        ...PROXY_LIMITS,
+        detectMs: config.detectMs,
+        connectTimeoutMs: config.connectTimeoutMs,
+        hbonePort: config.peerHbonePort,
+      },
+    });
+    scope.defer(() => proxy.upstreams.close());
+    state.onCommit(proxy.recheck);
+
+    const server: TunnelServer = await serveTunnels({
+      listen: { port: config.ports.hbone, host: "::" },
+      certs: () => certs.peek(identity),
+      trustDomain: config.trustDomain,
+      onRequest: proxy.onTunnel,
+      world,
+      log: eventLog(logger.scope("hbone")),
+    });
+    scope.defer(() => server.close());
+
+    const routes = adminRoutes({
+      store: state.store,
+      services: () => state.owned.list(),
+      certificates: () => certs.snapshot(),
+      connections: () =>
+        proxy.live.list().map(({ info }) => ({
+          source: formatSocketAddr(info.connection.source),
+          principal: info.connection.peer.uri,
+          destination: formatSocketAddr(info.connection.destination),
+          protocol: info.protocol,
+        })),
+      config,
+      version: config.version,
+      explain: {
+        self,
+        owned: state.owned,
+        view: state.view,
+        origin,
+        regex: patterns.matcher,
+        random: world.random,
+        hbonePort: config.peerHbonePort,
+      },
+      logger,
+    });
+    const admin = scope.use(await serveAdmin(config.ports.admin, routes));
+    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, metrics));
+    const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, ready.pending));
+
+    const run = async (stop: AbortSignal): Promise<void> => {
+      const work = new AbortController();
+      const follower = sources.follow(state.types);
+      const becoming = Promise.all([
+        follower.firstSync(stop).then(() => ready.open(STATE_GATE)),
+        certs.get(identity, stop).then(() => {
+          certs.warm(identity);
+          ready.open(CERT_GATE);
+        }),
+      ]).then(
+        () => log.info("ready", { services: [...state.owned.list()].length }),
+        (e: unknown) => {
+          if (!stop.aborted) throw e;
+        },
+      );
+      const tasks = [follower.run(work.signal), housekeeping(work.signal, { world, proxy, flush: telemetry.flush })];
+      await Promise.race([aborted(stop), Promise.all([becoming, ...tasks])]);
+      log.info("shutting down", { drainMs: config.drainMs });
+      ready.close(STATE_GATE);
+      const deadline = new AbortController();
+      const timer = world.sleep(config.drainMs, deadline.signal).then(
+        () => deadline.abort(),
+        () => undefined, // everything was through before
+      );
+      await Promise.all([server.drain(config.drainMs), proxy.drain(deadline.signal), pool.drain(config.drainMs)]);
+      deadline.abort();
+      await timer;
+      telemetry.flush();
+      work.abort(new Error("the waypoint is shutting down"));
+      await Promise.allSettled([becoming, ...tasks]);
+      log.info("stopped");
+    };
+    return {
+      ports: { hbone: server.address.port, admin: admin.port, stats: stats.port, readiness: readiness.port },
+      run,
+      [Symbol.asyncDispose]: () => scope.disposeAsync(),
+    };
+  } catch (e) {
+    await scope.disposeAsync();
+    throw e;
+  }
+};

@@ -1,0 +1,25 @@
+// The waypoint: parse, build, run.
+
+import { envFrom } from "@ambit/shared/runtime/env.ts";
+import { realWorld, stopSignal } from "@ambit/shared/runtime/run.ts";
+import { createLogger, standardOutput } from "@ambit/shared/telemetry/log.ts";
+import { build } from "./app.ts";
+import { parseConfig } from "./config.ts";
+
+const config = parseConfig(envFrom(process.env));
+if (!config.ok) {
+  process.stderr.write(`waypoint: ${config.error}\n`);
+  process.exit(1);
+}
+const out = standardOutput();
+const stop = stopSignal();
+try {
+  const logger = createLogger({ ...config.value.log, out });
+  await using app = await build({ config: config.value, world: realWorld(), logger, out });
+  await app.run(stop);
+} catch (e) {
+  process.stderr.write(`waypoint: ${e instanceof Error ? e.message : String(e)}\n`);
+  process.exitCode = 1;
+} finally {
+  out.flushSync();
+}
