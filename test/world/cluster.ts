@@ -49,7 +49,7 @@ export const instanceId = (dataDir: string): string => createHash("sha256").upda
 const isReady = (p: Pod): boolean =>
   p.metadata.deletionTimestamp === undefined && p.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true;
 
-/** Starts `ambit up` on a free port and waits until its nodes are ready. The data directory is emptied unless `fresh` is false. */
+/** Starts `ambit up` (which ends when we do) on a free port and waits until its nodes are ready. The data directory is emptied unless `fresh` is false. */
 export const startCluster = async (options: ClusterOptions): Promise<Cluster> => {
   const dataDir = dataDirOf(options.name);
   if (options.fresh !== false) rmSync(dataDir, { recursive: true, force: true });
@@ -60,11 +60,12 @@ export const startCluster = async (options: ClusterOptions): Promise<Cluster> =>
   const lines: string[] = [];
   const ready = Promise.withResolvers<string>();
   for (const stream of [child.stdout, child.stderr])
-    createInterface({ input: stream }).on("line", (line) => {
-      lines.push(line);
-      options.onLine?.(line);
-      if (/ ready in [\d.]+ s/.test(line)) ready.resolve(line);
-    });
+    if (stream !== null)
+      createInterface({ input: stream }).on("line", (line) => {
+        lines.push(line);
+        options.onLine?.(line);
+        if (/ ready in [\d.]+ s/.test(line)) ready.resolve(line);
+      });
   const ended = once(child, "exit");
   ended.then(([code]) => ready.reject(new Error(`ambit up ended with ${code}: ${lines.join("\n")}`)));
   await within("ambit up ready", ready.promise, 90_000).catch((e: unknown) => {

@@ -10,7 +10,7 @@ const SUPERVISOR = fileURLToPath(import.meta.resolve("@ambit/standalone/up/main.
 
 type Options = { nodes: string; data?: string; port?: string };
 
-/** Runs the supervisor in our place: same terminal, same signals, its exit code. */
+/** Runs the supervisor in our place: same terminal, same signals, its exit code; it ends with us, even if we are killed. */
 const up = (o: Options): Promise<number> =>
   new Promise((resolve, reject) => {
     const args = [
@@ -19,7 +19,7 @@ const up = (o: Options): Promise<number> =>
       ...(o.data === undefined ? [] : ["--data", o.data]),
       ...(o.port === undefined ? [] : ["--port", o.port]),
     ];
-    const child = spawn(process.execPath, [SUPERVISOR, ...args], { stdio: "inherit" });
+    const child = spawn(process.execPath, [SUPERVISOR, ...args], { stdio: ["inherit", "inherit", "inherit", "ipc"] });
     // The terminal sends Ctrl-C to both; a plain kill reaches only us and is passed on.
     process.on("SIGINT", () => undefined);
     process.on("SIGTERM", () => child.kill("SIGTERM"));

@@ -11,6 +11,9 @@ const fail = (message: string): void => {
   process.exitCode = 1;
 };
 
+// Whoever started us with a channel wants us gone when it is: also when it was killed and could not say so.
+if (process.connected) process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+
 const config = parseUp(process.argv.slice(2), process.env.HOME ?? "/root");
 if (!config.ok) fail(config.error);
 else {
