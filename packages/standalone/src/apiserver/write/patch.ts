@@ -1,6 +1,6 @@
 // What does a patch of any of the four kinds store?
 
-import { serverSideApply } from "../apply/apply.ts";
+import { type Conflict, conflictMessage, serverSideApply } from "../apply/apply.ts";
 import { ApiError, badRequest, invalid, notFound } from "../model/errors.ts";
 import { isObject, type KubeObject, obj } from "../model/object.ts";
 import { applyJsonPatch } from "../patch/json.ts";
@@ -65,22 +65,10 @@ export const patched = (
   }
 };
 
-const conflictError = (conflicts: readonly { readonly manager: string; readonly field: string }[], apiVersion: string): ApiError => {
-  const managers = [...Map.groupBy(conflicts, (c) => c.manager)];
-  const parts = managers.map(([m, cs]) =>
-    cs.length === 1
-      ? `conflict with "${m}" using ${apiVersion}: ${cs[0]?.field}`
-      : `conflicts with "${m}" using ${apiVersion}:\n${cs.map((c) => `- ${c.field}`).join("\n")}`,
-  );
-  const head = `Apply failed with ${conflicts.length} conflict${conflicts.length === 1 ? "" : "s"}`;
-  return new ApiError(409, "Conflict", `${head}: ${parts.join("\n")}`, {
-    causes: conflicts.map((c) => ({
-      reason: "FieldManagerConflict",
-      message: `conflict with "${c.manager}" using ${apiVersion}`,
-      field: c.field,
-    })),
+const conflictError = (conflicts: readonly Conflict[]): ApiError =>
+  new ApiError(409, "Conflict", conflictMessage(conflicts), {
+    causes: conflicts.map((c) => ({ reason: "FieldManagerConflict", message: `conflict with ${c.manager}`, field: c.field })),
   });
-};
 
 const planApply = ({ target, patch, options }: PatchRequest, old: KubeObject | undefined, env: WriteEnv): Planned => {
   const r = target.resource;
@@ -104,7 +92,7 @@ const planApply = ({ target, patch, options }: PatchRequest, old: KubeObject | u
     now: env.now,
     ...(target.subresource === undefined ? {} : { subresource: target.subresource }),
   });
-  if (outcome.kind === "conflict") throw conflictError(outcome.conflicts, applied.apiVersion);
+  if (outcome.kind === "conflict") throw conflictError(outcome.conflicts);
   if (outcome.kind === "invalid") throw badRequest(outcome.message);
   const quiet: WriteOptions = { ...options, validation: "ignore" };
   const body = { ...outcome.object, metadata: { ...obj(outcome.object.metadata) } };
