@@ -6,7 +6,8 @@ import { cgroupMount, createCgroup, removeCgroup } from "../../node/container/cg
 import { tryTool } from "../../node/tools/run.ts";
 import { type Facts, REQUIRED_PROGRAMS } from "../check.ts";
 
-const PROBE_RULES = "table ip probe { chain out { type nat hook output priority -100; } }\n";
+// A newline after each inner brace: nft 1.0.6 takes "} }" on one line for a mistake.
+const PROBE_RULES = "table ip probe {\n chain out {\n type nat hook output priority -100;\n }\n}\n";
 
 const onPath = (name: string, path: string): boolean =>
   path.split(":").some((dir) => {
