@@ -36,7 +36,8 @@ const isOrdinary = (e: Error): boolean => "code" in e && typeof e.code === "stri
 const cut = (side: Duplex): void => {
   if (side.destroyed) return;
   if (side instanceof Socket && !side.connecting) side.resetAndDestroy();
-  else side.destroy();
+  // With an error, because node:http2 ends a stream properly when it is destroyed without one.
+  else side.destroy(Object.assign(new Error("the other side was cut"), { code: "ECONNRESET" }));
 };
 
 /** One direction. `done` is called once, when the source has ended and the sink has taken all of it. */

@@ -28,6 +28,8 @@ class TunnelDuplex extends Duplex {
       if (inner.rstCode !== constants.NGHTTP2_NO_ERROR) this.destroy(reset(`the tunnel was reset by the peer (code ${inner.rstCode})`));
     });
     inner.on("end", () => {
+      // A reset ends the reading side too: only an end that came without one is the peer's own.
+      if (inner.aborted || (inner.closed && inner.rstCode !== constants.NGHTTP2_NO_ERROR)) return;
       this.#ended = true;
       this.push(null);
     });
@@ -62,7 +64,8 @@ class TunnelDuplex extends Duplex {
 
   override _destroy(error: Error | null, done: (e?: Error | null) => void): void {
     const whole = this.#ended && this.#inner.writableFinished;
-    if (!whole && !this.#inner.closed) this.#inner.close(constants.NGHTTP2_CANCEL);
+    // close(CANCEL) would send END_STREAM before the reset, and the peer would take the cut for an end; destroying with an error resets at once.
+    if (!whole && !this.#inner.closed) this.#inner.destroy(new Error("the tunnel was cut"));
     done(error);
   }
 }

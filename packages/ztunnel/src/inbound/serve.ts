@@ -49,7 +49,7 @@ const trafficOf = (pod: Pod, view: MeshView, about: { request: TunnelRequest; wo
 const answer = (request: TunnelRequest, error: MeshError): void => request.reject(error.rescue.hbone);
 
 const connect = async (pod: Pod, plan: Forward, signal: AbortSignal): Promise<Socket> => {
-  const socket = await pod.net.dial(plan.to, plan.as, signal);
+  const socket = await pod.net.dial(plan.to, { from: plan.as, signal, halfOpen: true });
   if (plan.proxyHeader !== undefined) socket.write(encodeProxyHeader(plan.proxyHeader));
   return socket;
 };

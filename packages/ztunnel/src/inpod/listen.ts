@@ -19,11 +19,19 @@ export type SocketConfig = {
   readonly connectTimeoutMs: number;
 };
 
+export type DialOptions = {
+  readonly signal: AbortSignal;
+  /** The source address, when it is not to be the pod's own. */
+  readonly from?: Ip | undefined;
+  /** True: each direction ends on its own. False (for TLS): the peer's end is the end. */
+  readonly halfOpen: boolean;
+};
+
 export type PodNet = {
   /** A listening socket's fd on the pod's every address; accepted sockets inherit its options. */
   listen(port: number): number;
-  /** A connection from inside the pod; `from` is the source address when it is not to be the pod's own. Throws MeshError CONNECT or CONNECT_TIMEOUT. */
-  dial(to: SocketAddr, from: Ip | undefined, signal: AbortSignal): Promise<Socket>;
+  /** A connection from inside the pod. Throws MeshError CONNECT or CONNECT_TIMEOUT. */
+  dial(to: SocketAddr, how: DialOptions): Promise<Socket>;
 };
 
 const tune = (fd: number, config: SocketConfig): void => {
@@ -92,7 +100,7 @@ export const createPodNet = (netns: number, config: SocketConfig, world: World):
     tune(fd, config);
     return fd;
   },
-  dial: async (to, from, signal) => {
+  dial: async (to, { from, signal, halfOpen }) => {
     let fd: number;
     try {
       fd = socketFd(netns, config, { to, from });
@@ -100,7 +108,7 @@ export const createPodNet = (netns: number, config: SocketConfig, world: World):
     } catch (e) {
       throw new MeshError("CONNECT", `cannot make a socket for ${formatSocketAddr(to)}: ${e instanceof Error ? e.message : String(e)}`, e);
     }
-    const options = { fd, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
+    const options = { fd, allowHalfOpen: halfOpen, readable: true, writable: true, manualStart: true };
     return connected(new Socket(options), to, { world, timeoutMs: config.connectTimeoutMs, signal });
   },
 });

@@ -116,7 +116,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   const pool = createTunnelPool({
     cert: (self) => certs.get(self),
     // The pool's `from` is part of its key; the kernel gives the pod's own address to what is dialled from inside it.
-    dial: (to, _from, signal) => net.dial(to, undefined, signal),
+    dial: (to, _from, signal) => net.dial(to, { signal, halfOpen: false }),
     world,
     limits: config.pool,
   });

@@ -52,7 +52,7 @@ const openPlan = async (
   opening: { plan: Carried; from: SocketAddr; source: Workload; signal: AbortSignal },
 ): Promise<Upstream> => {
   const { plan, from, source, signal } = opening;
-  if (plan.kind !== "hbone") return { stream: await pod.net.dial(plan.to, undefined, signal), plan, peer: undefined };
+  if (plan.kind !== "hbone") return { stream: await pod.net.dial(plan.to, { signal, halfOpen: true }), plan, peer: undefined };
   const target = { self: pod.identity, expect: plan.expect, to: plan.via, from: from.ip };
   const headers = {
     baggage: formatBaggage(baggageOf(source)),

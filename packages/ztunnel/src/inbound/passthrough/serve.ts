@@ -41,7 +41,7 @@ const carry = async (pod: Pod, deps: InboundDeps, client: Accepted): Promise<voi
   using _tracked = pod.inbound.track(info, (reason) => abort.abort(reason));
   let app: Socket;
   try {
-    app = await pod.net.dial(plan.to, plan.as, abort.signal);
+    app = await pod.net.dial(plan.to, { from: plan.as, signal: abort.signal, halfOpen: true });
   } catch (e) {
     return refused(asMeshError(e, "CONNECT"));
   }

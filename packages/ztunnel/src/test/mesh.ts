@@ -1,0 +1,131 @@
+// A control plane and a CNI agent for tests: state, certificates and pods given by hand, over the real wire forms.
+
+import { once } from "node:events";
+import { join } from "node:path";
+import type { Policy } from "@ambit/shared/authz/types.ts";
+import type { IssuedCert } from "@ambit/shared/ca/types.ts";
+import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { createSeqpacketConnection, createSeqpacketServer } from "@ambit/shared/linux/seqpacket.ts";
+import { unwrap } from "@ambit/shared/runtime/result.ts";
+import { aborted } from "@ambit/shared/runtime/run.ts";
+import type { Service, Workload } from "@ambit/shared/state/types.ts";
+import { type CertificateAuthority, createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
+import { encodeAddress } from "@ambit/shared/wire/address.ts";
+import { encodeAuthorization } from "@ambit/shared/wire/authorization.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, addressName, type ZdsAck, type ZdsRequest } from "@ambit/shared/wire/types.ts";
+import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wire/zds.ts";
+import type { XdsType, XdsUpdate } from "@ambit/shared/xds/client.ts";
+import type { Sources } from "../sources.ts";
+
+const HOUR = 3_600_000;
+
+export const createTestCa = (): CertificateAuthority =>
+  createRoot({ organization: "test", notBefore: Date.now() - HOUR, notAfter: Date.now() + HOUR });
+
+export const issue = (ca: CertificateAuthority, id: SpiffeId): IssuedCert => {
+  const { keyPem, publicKey } = createKey();
+  const pem = issueLeaf(ca, { publicKey, uris: [id.uri], notBefore: Date.now() - HOUR, notAfter: Date.now() + HOUR });
+  return { keyPem, certChain: [pem, ca.certPem] };
+};
+
+export type TestController = {
+  sources(): Sources;
+  push(resources: {
+    workloads?: readonly Workload[];
+    services?: readonly Service[];
+    policies?: readonly Policy[];
+    removedPolicies?: readonly string[];
+  }): void;
+};
+
+/** Any number of ztunnels follow it; what was pushed before one came is its first state. */
+export const createTestController = (ca: CertificateAuthority): TestController => {
+  const followers = new Set<readonly XdsType[]>();
+  const history: { typeUrl: string; update: XdsUpdate }[] = [];
+  const give = (types: readonly XdsType[], { typeUrl, update }: { typeUrl: string; update: XdsUpdate }): void => {
+    const rejected = types.find((t) => t.typeUrl === typeUrl)?.apply(update).rejected ?? [];
+    if (rejected.length > 0) throw new Error(`refused: ${JSON.stringify(rejected)}`);
+  };
+  const upsert = (name: string, value: Uint8Array) => ({ name, version: "", value, aliases: [] });
+  return {
+    push: ({ workloads = [], services = [], policies = [], removedPolicies = [] }) => {
+      const addresses = [
+        ...services.map((service) => ({ kind: "service" as const, service })),
+        ...workloads.map((workload) => ({ kind: "workload" as const, workload })),
+      ];
+      const pushes = [
+        {
+          typeUrl: AUTHORIZATION_TYPE,
+          update: {
+            upserts: policies.map((p) => upsert(`${p.namespace}/${p.name}`, unwrap(encodeAuthorization(p)))),
+            removed: removedPolicies,
+          },
+        },
+        { typeUrl: ADDRESS_TYPE, update: { upserts: addresses.map((a) => upsert(addressName(a), encodeAddress(a))), removed: [] } },
+      ];
+      for (const push of pushes) {
+        history.push(push);
+        for (const types of followers) give(types, push);
+      }
+    },
+    sources: () => ({
+      fetchCertificate: async (id) => issue(ca, id),
+      follow: (types) => ({
+        run: async (signal) => {
+          followers.add(types);
+          await aborted(signal);
+          followers.delete(types);
+        },
+        firstSync: async () => {
+          for (const push of history) give(types, push);
+        },
+      }),
+      close: () => {},
+    }),
+  };
+};
+
+export type AgentSession = { tell(request: ZdsRequest, fds?: readonly number[]): Promise<ZdsAck>; close(): void };
+export type TestAgent = Disposable & { readonly path: string; session(): Promise<AgentSession> };
+
+/** A ZDS server: each session is one ztunnel that has said hello. */
+export const createTestAgent = (dir: string): TestAgent => {
+  const path = join(dir, "zds.sock");
+  const arrivals = new EventTarget();
+  const waiting: AgentSession[] = [];
+  const onConnection = (fd: number): void => {
+    const acks: { resolve(ack: ZdsAck): void; reject(e: Error): void }[] = [];
+    let greeted = false;
+    const connection = createSeqpacketConnection(fd, {
+      onMessage: ({ bytes }) => {
+        if (greeted) return acks.shift()?.resolve(unwrap(decodeZdsAck(bytes)));
+        unwrap(decodeZdsHello(bytes));
+        greeted = true;
+        waiting.push({
+          tell: async (request, fds = []) => {
+            const { promise, resolve, reject } = Promise.withResolvers<ZdsAck>();
+            acks.push({ resolve, reject });
+            await connection.send(encodeZdsRequest(request), fds);
+            return promise;
+          },
+          close: () => connection.close(),
+        });
+        arrivals.dispatchEvent(new Event("session"));
+      },
+      onClose: () => {
+        for (const a of acks.splice(0)) a.reject(new Error("the ztunnel closed the connection"));
+      },
+    });
+  };
+  const server = createSeqpacketServer(path, onConnection);
+  return {
+    path,
+    session: async () => {
+      if (waiting.length === 0) await once(arrivals, "session", { signal: AbortSignal.timeout(10_000) });
+      const session = waiting.shift();
+      if (session === undefined) throw new Error("no session");
+      return session;
+    },
+    [Symbol.dispose]: () => server.close(),
+  };
+};
