@@ -172,14 +172,20 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
     const run = async (stop: AbortSignal): Promise<void> => {
       const work = new AbortController();
       const follower = sources.follow(state.types);
-      const becoming = Promise.all([
-        follower.firstSync(stop).then(() => ready.open(STATE_GATE)),
-        certs.get(identity, stop).then(() => {
-          certs.warm(identity);
+      // Fetched until it is there: a controller that comes up later than we do is ordinary.
+      const certified = new Promise<void>((resolve) => {
+        const stopListening = certs.onRenew(() => {
+          stopListening();
           ready.open(CERT_GATE);
-        }),
-      ]).then(
-        () => log.info("ready", { services: [...state.owned.list()].length }),
+          resolve();
+        });
+        stop.addEventListener("abort", () => resolve(), { once: true });
+      });
+      certs.warm(identity);
+      const becoming = Promise.all([follower.firstSync(stop).then(() => ready.open(STATE_GATE)), certified]).then(
+        () => {
+          if (!stop.aborted) log.info("ready", { services: [...state.owned.list()].length });
+        },
         (e: unknown) => {
           if (!stop.aborted) throw e;
         },

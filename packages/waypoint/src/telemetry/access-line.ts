@@ -3,10 +3,11 @@
 import type { RequestRecord } from "./record.ts";
 
 const orDash = (v: string | number | undefined): string => (v === undefined || v === "" ? "-" : String(v));
-/** Inside quotes: what would end them, or the line, is escaped. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the line
+const UNSAFE = /[\u0000-\u001f\u007f"\\]/g;
+/** Inside quotes: what would end them, or the line, is escaped. */
 const quoted = (v: string | undefined): string =>
-  `"${orDash(v).replace(/[\u0000-\u001f\u007f"\\]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`)}"`;
+  `"${orDash(v).replace(UNSAFE, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`)}"`;
 const isoMillis = (ms: number): string => new Date(ms).toISOString();
 // A proxy in the mesh sees no server name: the TLS of the tunnel is its own.
 const NO_SERVER_NAME = "-";
