@@ -47,14 +47,15 @@ export const runUp = async (config: UpConfig, io: UpIo): Promise<void> => {
   const never = new AbortController().signal; // cleaning is not interrupted: half a cleaning is what it is there to prevent
   const { cleaned } = await takeInstance(instance, never);
   if (cleaned) out(`removed what an earlier run with ${instance.dataDir} left behind`);
+  let started = false;
   try {
     for (const id of await removeDeadInstances(instance, never)) out(`removed what the dead instance ${id} left behind`);
     const port = await freePort(config.port);
-    const spec: ClusterSpec = { instance, nodes: config.nodes, port, node: process.execPath, path: io.path };
-    await runCluster(spec, io, startedAt);
+    started = true;
+    await runCluster({ instance, nodes: config.nodes, port, node: process.execPath, path: io.path }, io, startedAt);
   } finally {
     await removeInstance(instance, never);
-    out(`all of it is gone; the data stays in ${instance.dataDir}`);
+    if (started) out(`stopped; the data stays in ${instance.dataDir}`);
   }
 };
 
