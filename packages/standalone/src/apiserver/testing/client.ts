@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
 import { type ApiServer, build } from "../app.ts";
 import type { ApiServerConfig } from "../config.ts";
 import { type JsonObject, obj, str } from "../model/object.ts";
@@ -112,6 +113,8 @@ export type TestServer = AsyncDisposable & {
   /** Without any credentials of its own. */
   readonly anonymous: Client;
   kubectl(args: readonly string[], input?: string): Promise<{ readonly code: number; readonly out: string; readonly err: string }>;
+  /** Moves the server's clock. */
+  advance(ms: number): void;
   /** Stops it and starts another on the same data. */
   restart(): Promise<void>;
 };
@@ -153,10 +156,13 @@ export const runKubectl = async (
 export const startServer = async (more: Partial<ApiServerConfig> = {}): Promise<TestServer> => {
   const dir = mkdtempSync(join(tmpdir(), "ambit-apiserver-"));
   const failures: string[] = [];
+  const clock = { ahead: 0 };
+  const real = realWorld();
+  const world: World = { ...real, now: () => real.now() + clock.ahead };
   const log: Log = (event, fields) => {
     if (event === "request failed") failures.push(JSON.stringify(fields));
   };
-  let app = await build(testConfig(dir, more), { world: realWorld(), log });
+  let app = await build(testConfig(dir, more), { world, log });
   let admin = adminOf(app);
   return {
     get app() {
@@ -170,9 +176,12 @@ export const startServer = async (more: Partial<ApiServerConfig> = {}): Promise<
       return createClient(app.url, { caPem: app.caPem });
     },
     kubectl: (args, input) => runKubectl(app.kubeconfig, args, input),
+    advance: (ms) => {
+      clock.ahead += ms;
+    },
     restart: async () => {
       await app[Symbol.asyncDispose]();
-      app = await build(testConfig(dir, more), { world: realWorld(), log });
+      app = await build(testConfig(dir, more), { world, log });
       admin = adminOf(app);
     },
     [Symbol.asyncDispose]: async () => {
