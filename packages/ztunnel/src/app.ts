@@ -9,8 +9,8 @@ import { closeFd, socketIn } from "@ambit/shared/linux/socket.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
+import type { StateUpdate } from "@ambit/shared/state/store.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
-import type { Fields } from "@ambit/shared/telemetry/log-line.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
 import { adminRoutes } from "./admin/routes.ts";
@@ -18,7 +18,8 @@ import type { ZtunnelConfig } from "./config.ts";
 import { createIdentities } from "./identities.ts";
 import { runZdsClient } from "./inpod/client.ts";
 import { startPodProxy } from "./inpod/proxy.ts";
-import { createPodSet, type PodSet } from "./inpod/run.ts";
+import { createPodSet, type PodSet, type ServedPod } from "./inpod/run.ts";
+import { eventLog } from "./log-fields.ts";
 import { createConnectionReports } from "./metrics.ts";
 import { recheck } from "./policy/watch.ts";
 import { controllerSources, type Sources } from "./sources.ts";
@@ -51,10 +52,22 @@ export const verifySystem = (mark: number): void => {
   }
 };
 
-const eventLog =
-  (log: { info(message: string, fields?: Fields): void }) =>
-  (event: string, fields: object): void =>
-    log.info(event, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, typeof v === "number" ? v : String(v)])));
+/** What the configuration shows of itself: tokens and extra headers may be secrets. */
+const shown = (config: ZtunnelConfig): Readonly<Record<string, unknown>> => ({
+  ...config,
+  token: config.token.kind,
+  xds: { ...config.xds, headers: Object.keys(config.xds.headers) },
+  ca: { ...config.ca, headers: Object.keys(config.ca.headers) },
+});
+
+/** Policies changed, or what they apply to: then every live connection is asked again. */
+const concernsPolicy = (updates: readonly StateUpdate[], pods: readonly ServedPod[]): boolean => {
+  const local = new Set(pods.map((p) => `${p.who.namespace}/${p.who.name}`));
+  return updates.some((u) => {
+    if (u.kind === "workload") return local.has(`${u.workload.namespace}/${u.workload.name}`);
+    return u.kind === "policy" || u.kind === "remove-policy";
+  });
+};
 
 /** Binds the ports; nothing is served to pods before `run`. Throws a sentence when a port is taken. */
 export const build = async ({ config, world, logger, sources: given }: BuildOptions): Promise<ZtunnelApp> => {
@@ -72,7 +85,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
 
     const sources = given ?? controllerSources(config, { metrics, world, log: logger.scope("xds") });
     scope.defer(() => sources.close());
-    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca")) });
+    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
     scope.defer(() => certs.close());
     const identities = createIdentities(certs);
     const state = createMeshState();
@@ -103,8 +116,10 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
         }
       },
     });
-    state.onCommit(() => {
-      for (const p of pods.list()) if (p.proxy !== undefined) recheck(state.view, p.proxy.pod.inbound);
+    state.onCommit((updates) => {
+      const served = pods.list();
+      if (!concernsPolicy(updates, served)) return;
+      for (const p of served) if (p.proxy !== undefined) recheck(state.view, p.proxy.pod.inbound);
     });
 
     const routes = adminRoutes({
@@ -112,7 +127,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
         store: state.store,
         certificates: certs.snapshot(),
         pods: pods.list(),
-        config: { ...config, token: undefined },
+        config: shown(config),
         version: config.version,
       }),
       explain: { view: state.view, pods: pods.list, random: world.random },
@@ -140,13 +155,16 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       const ended = serving.catch((e: unknown) => {
         if (!over.aborted) throw e;
       });
-      await Promise.race([aborted(over), ended, ...tasks]);
-      log.info("shutting down", { drainMs: config.drainMs });
-      ready.close(STATE_GATE);
-      await pods.drain(config.drainMs);
-      work.abort(new Error("ztunnel is shutting down"));
-      await Promise.allSettled([...tasks, ended]);
-      log.info("stopped");
+      try {
+        await Promise.race([aborted(over), ended, ...tasks]);
+      } finally {
+        log.info("shutting down", { drainMs: config.drainMs });
+        ready.close(STATE_GATE);
+        await pods.drain(config.drainMs);
+        work.abort(new Error("ztunnel is shutting down"));
+        await Promise.allSettled([...tasks, ended]);
+        log.info("stopped");
+      }
     };
     return {
       ports: { admin: admin.port, stats: stats.port, readiness: readiness.port },

@@ -10,6 +10,7 @@ import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { Node } from "@ambit/shared/wire/types.ts";
 import { createXdsClient, type XdsClient, type XdsMetrics, type XdsType } from "@ambit/shared/xds/client.ts";
 import type { ServerConfig, ZtunnelConfig } from "./config.ts";
+import { eventLog } from "./log-fields.ts";
 
 /** What ztunnel takes from the control plane; a test gives its own. */
 export type Sources = {
@@ -63,7 +64,7 @@ export const controllerSources = (config: ZtunnelConfig, parts: { metrics: Metri
         node: nodeOf(config),
         types,
         world: parts.world,
-        log: (event, fields) => parts.log.info(event, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, String(v)]))),
+        log: eventLog(parts.log, "info"),
         metrics: xdsMetrics(parts.metrics),
       }),
     close: () => {

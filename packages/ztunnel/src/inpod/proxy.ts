@@ -13,6 +13,7 @@ import type { LocalWorkload, MeshView } from "@ambit/shared/state/view.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import { servePassthrough } from "../inbound/passthrough/serve.ts";
 import { type InboundDeps, serveInbound } from "../inbound/serve.ts";
+import { eventLog } from "../log-fields.ts";
 import type { ConnectionReports } from "../metrics.ts";
 import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
 import type { InboundConnection, OutboundConnection, Pod } from "../pod.ts";
@@ -50,11 +51,6 @@ type Described = {
   readonly netns: { readonly fd: number };
   readonly identity: SpiffeId;
 };
-
-const logger =
-  (log: ScopedLogger, pod: Described) =>
-  (event: string, fields: object): void =>
-    log.debug(event, { ...Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, String(v)])), uid: pod.uid });
 
 /**
  * Serves CONNECTs from the moment there is a certificate. Until then peers wait in the listener's queue instead of failing
@@ -112,7 +108,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     workload: (signal) => ownWorkload(state, described.who, { world, signal }),
   };
   const [outboundFd = -1, passthroughFd = -1, hboneFd = -1] = openListeners([OUTBOUND_PORT, PASSTHROUGH_PORT, HBONE_PORT], net.listen);
-  const log = logger(deps.log, described);
+  const log = eventLog(deps.log, "debug", { pod: `${described.who.namespace}/${described.who.name}` });
   const pool = createTunnelPool({
     cert: (self) => certs.get(self),
     // The pool's `from` is part of its key; the kernel gives the pod's own address to what is dialled from inside it.

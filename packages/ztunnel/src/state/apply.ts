@@ -11,8 +11,8 @@ import type { XdsRejection, XdsType, XdsUpdate } from "@ambit/shared/xds/client.
 export type MeshState = {
   readonly view: MeshView;
   readonly store: MeshStore;
-  /** Called after every commit; returns the unsubscribe. */
-  onCommit(listener: () => void): () => void;
+  /** Called after every commit with what it changed; returns the unsubscribe. */
+  onCommit(listener: (updates: readonly StateUpdate[]) => void): () => void;
   /** Policies first: a workload that names one should find it. */
   readonly types: readonly XdsType[];
 };
@@ -50,11 +50,11 @@ export const readPolicies = (update: XdsUpdate): Read => {
 
 export const createMeshState = (): MeshState => {
   const store = createMeshStore();
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(updates: readonly StateUpdate[]) => void>();
   const applyWith = (read: (update: XdsUpdate) => Read) => (update: XdsUpdate) => {
     const { updates, rejected } = read(update);
     store.commit(updates);
-    for (const listener of listeners) listener();
+    for (const listener of listeners) listener(updates);
     return { rejected };
   };
   return {

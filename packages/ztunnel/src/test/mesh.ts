@@ -35,6 +35,7 @@ export type TestController = {
     services?: readonly Service[];
     policies?: readonly Policy[];
     removedPolicies?: readonly string[];
+    removed?: readonly string[];
   }): void;
 };
 
@@ -48,7 +49,7 @@ export const createTestController = (ca: CertificateAuthority): TestController =
   };
   const upsert = (name: string, value: Uint8Array) => ({ name, version: "", value, aliases: [] });
   return {
-    push: ({ workloads = [], services = [], policies = [], removedPolicies = [] }) => {
+    push: ({ workloads = [], services = [], policies = [], removedPolicies = [], removed = [] }) => {
       const addresses = [
         ...services.map((service) => ({ kind: "service" as const, service })),
         ...workloads.map((workload) => ({ kind: "workload" as const, workload })),
@@ -61,7 +62,7 @@ export const createTestController = (ca: CertificateAuthority): TestController =
             removed: removedPolicies,
           },
         },
-        { typeUrl: ADDRESS_TYPE, update: { upserts: addresses.map((a) => upsert(addressName(a), encodeAddress(a))), removed: [] } },
+        { typeUrl: ADDRESS_TYPE, update: { upserts: addresses.map((a) => upsert(addressName(a), encodeAddress(a))), removed } },
       ];
       for (const push of pushes) {
         history.push(push);

@@ -207,6 +207,23 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
     assert.equal(hash.digest("hex"), createHash("sha256").update(data).digest("hex"));
   });
 
+  test("a pod reaches itself through its service, and 300 connections at once are all served", async () => {
+    assert.equal(await echoed(server, "10.96.0.1", 80), "hello");
+    const texts = Array.from({ length: 300 }, (_, i) => `connection ${i}`);
+    assert.deepEqual(await Promise.all(texts.map((text) => echoed(client, server.v4, 8080, text))), texts);
+  });
+
+  test("an endpoint that refuses the dial is passed over for another one of the service", async () => {
+    const both = { services: { "ns/two.ns.svc.cluster.local": [aPort(80, 8080)] } };
+    const down = { ...pod(plain, both), uid: "Kubernetes//Pod/ns/down", name: "down" };
+    controller.push({
+      services: [aService("two", "10.96.0.2")],
+      workloads: [down, pod(server, { services: { [KEY]: [aPort(80, 8080)], ...both.services } })],
+    });
+    for (let i = 0; i < 8; i++) assert.equal(await echoed(client, "10.96.0.2", 80), "hello");
+    controller.push({ removed: [down.uid] });
+  });
+
   test("captured → uncaptured goes in clear, and a port that nobody serves is a failure, not an empty answer", async () => {
     assert.equal(await echoed(client, plain.v4, 8080), "hello");
     assert.equal(await refusal(client, plain.v4, 9), "ECONNRESET");
