@@ -107,6 +107,10 @@ export const ATOMIC_TYPES: ReadonlySet<string> = new Set([
   "ParamRef",
   "MatchResources",
   "NamedRuleWithOperations",
+  "Variable",
+  "CrossVersionObjectReference",
+  "EndpointAddress",
+  "EndpointPort",
 ]);
 
 /** Maps owned whole. */
