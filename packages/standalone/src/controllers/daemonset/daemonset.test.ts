@@ -108,7 +108,11 @@ test("a new template is recorded as a revision that kubectl can undo to, pods ar
   assert.deepEqual(shown(plan), [`create controllerrevisions zt-${hash}`, "create pods zt-", "create pods zt-"]);
   const [revision, first] = plan.actions;
   assert.ok(revision?.do === "create" && first?.do === "create");
-  assert.deepEqual((revision.object as ControllerRevision).data, { spec: { template: { $patch: "replace", ...ds.spec.template } } });
+  assert.deepEqual((revision.object as ControllerRevision).data, {
+    apiVersion: "apps/v1",
+    kind: "DaemonSet",
+    spec: { template: { $patch: "replace", ...ds.spec.template } },
+  });
   assert.equal(nodeOf(first.object as Pod), "n1");
   assert.equal(first.object.metadata.labels?.["controller-revision-hash"], hash);
   assert.deepEqual(statusIn(plan), {
