@@ -7,7 +7,7 @@ import type { ApiResource, WriteEnv } from "../registry/types.ts";
 import type { WriteOptions } from "../rest/options.ts";
 import { admitted, asObjectOf, placeObject, refuse, schemaOf } from "./admit.ts";
 import { generatedName, metadataCauses } from "./names.ts";
-import { type Planned, toStored } from "./plan.ts";
+import { type Planned, toStored, untouched } from "./plan.ts";
 
 export type CreateRequest = {
   readonly resource: ApiResource;
@@ -82,6 +82,7 @@ export const book = (r: ApiResource, { before, after }: { before: KubeObject | u
     manager: by.manager,
     now: by.now,
     schema: schemaOf(r),
+    ignore: untouched(r, by.subresource, [before ?? {}, after]),
     ...(by.subresource === undefined ? {} : { subresource: by.subresource }),
   });
   const fields = objects(obj(managed.metadata).managedFields);

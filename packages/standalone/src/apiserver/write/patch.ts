@@ -10,7 +10,7 @@ import type { WriteEnv } from "../registry/types.ts";
 import type { WriteOptions } from "../rest/options.ts";
 import { admitted, asObjectOf, schemaOf } from "./admit.ts";
 import { planCreate } from "./create.ts";
-import { fromStored, keyFor, type Planned, type Target } from "./plan.ts";
+import { fromStored, keyFor, type Planned, type Target, untouched } from "./plan.ts";
 import { planUpdate } from "./update.ts";
 
 export type PatchType = "json" | "merge" | "strategic" | "apply";
@@ -90,6 +90,7 @@ const planApply = ({ target, patch, options }: PatchRequest, old: KubeObject | u
     force: options.force,
     schema: schemaOf(r),
     now: env.now,
+    ignore: untouched(r, target.subresource, [old ?? {}, applied]),
     ...(target.subresource === undefined ? {} : { subresource: target.subresource }),
   });
   if (outcome.kind === "conflict") throw conflictError(outcome.conflicts);

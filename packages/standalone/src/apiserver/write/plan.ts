@@ -30,3 +30,11 @@ export const keyFor = (t: Pick<Target, "namespace" | "name" | "resource">): stri
 export const toStored = (r: ApiResource, o: KubeObject): KubeObject => r.convert?.toStored(o) ?? o;
 
 export const fromStored = (r: ApiResource, o: KubeObject): KubeObject => r.convert?.fromStored(o) ?? o;
+
+const ALWAYS: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata"]);
+
+/** Top-level fields that a request cannot change, and so can neither own nor conflict over: status, or all but status. */
+export const untouched = (r: ApiResource, subresource: string | undefined, objects: readonly object[]): string[] => {
+  if (subresource !== "status") return r.status ? ["status"] : [];
+  return [...new Set(objects.flatMap(Object.keys))].filter((f) => !ALWAYS.has(f) && f !== "status");
+};
