@@ -103,7 +103,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
           const proxy = await startPodProxy(
             { uid, who, netns, identity },
             { sockets: config.sockets, pool: config.pool, responseBaggage: config.responseBaggage },
-            { state, certs, reports, world, log: logger.scope("proxy") },
+            { state, certs, reports, world, log: logger.scope("proxy"), rbac: logger.scope("rbac") },
           );
           const close = (): void => {
             proxy.close();

@@ -1,6 +1,9 @@
 // How is a tunnelled request carried to the application, or refused with the right status? (15008)
 
 import type { Socket } from "node:net";
+import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
+import { policiesFor } from "@ambit/shared/authz/authorize.ts";
+import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
 import { splice } from "@ambit/shared/copy/splice.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { formatBaggage } from "@ambit/shared/hbone/headers.ts";
@@ -8,9 +11,12 @@ import type { TunnelRequest } from "@ambit/shared/hbone/types.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
+import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
+import { bare } from "@ambit/shared/telemetry/log-line.ts";
 import { baggageOf } from "../baggage.ts";
 import type { ConnectionRecord, ConnectionReports } from "../metrics.ts";
 import type { Pod } from "../pod.ts";
+import { dryRunFindings } from "../policy/dry-run.ts";
 import { refuse } from "../tcp/cut.ts";
 import type { Traffic } from "../traffic.ts";
 import { type InboundPlan, planInbound } from "./plan.ts";
@@ -20,6 +26,8 @@ export type InboundDeps = {
   readonly view: MeshView;
   readonly reports: ConnectionReports;
   readonly world: World;
+  /** Policies that are only tried out tell here what they would have done. */
+  readonly rbac: ScopedLogger;
   /** The answer describes this pod to the caller (ENABLE_RESPONSE_BAGGAGE). */
   readonly responseBaggage: boolean;
 };
@@ -45,6 +53,18 @@ const trafficOf = (pod: Pod, view: MeshView, about: { request: TunnelRequest; wo
   },
   secured: true,
 });
+
+/** Logs what dry-run policies say; they never decide. */
+export const reportDryRun = (deps: Pick<InboundDeps, "view" | "rbac">, workload: Workload, subject: AuthzSubject | undefined): void => {
+  if (subject === undefined) return;
+  for (const { message, policy } of dryRunFindings(policiesFor(deps.view, workload), subject))
+    deps.rbac.info(message, {
+      policy,
+      "src.identity": subject.identity?.uri,
+      "src.ip": bare(subject.sourceIp),
+      "dst.addr": bare(formatSocketAddr({ ip: subject.destinationIp, port: subject.destinationPort })),
+    });
+};
 
 const answer = (request: TunnelRequest, error: MeshError): void => request.reject(error.rescue.hbone);
 
@@ -92,6 +112,7 @@ const serve = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promi
   const workload = await pod.workload(request.signal);
   const { method, authority, peer, remote, local } = request;
   const plan = planInbound(deps.view, { workload, method, authority, peer, remote, local, forwarded: request.headers.forwarded ?? "" });
+  reportDryRun(deps, workload, plan.subject);
   const traffic = trafficOf(pod, deps.view, { request, workload, plan });
   if (plan.kind === "reject") {
     const error = new MeshError(plan.code, plan.detail);

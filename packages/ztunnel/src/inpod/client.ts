@@ -9,7 +9,8 @@ import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
 import { decodeZdsRequest, encodeZdsAck, encodeZdsHello } from "@ambit/shared/wire/zds.ts";
 
-const BACKOFF = { baseMs: 10, maxMs: 15_000 };
+/** ztunnel goes up to 15 s; connecting to a local socket costs nothing, and until then no pod of the node can start. */
+const BACKOFF = { baseMs: 10, maxMs: 2_000 };
 
 /** What the handler answers: "" is success. With `hangUp` the connection ends after the answer. */
 export type ZdsAnswer = { readonly error: string; readonly hangUp: boolean };

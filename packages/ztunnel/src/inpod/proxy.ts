@@ -43,6 +43,7 @@ export type ProxyDeps = {
   readonly reports: ConnectionReports;
   readonly world: World;
   readonly log: ScopedLogger;
+  readonly rbac: ScopedLogger;
 };
 
 type Described = {
@@ -117,7 +118,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     limits: config.pool,
   });
   const outbound: OutboundDeps = { view: state.view, pool, reports, world };
-  const inbound: InboundDeps = { view: state.view, reports, world, responseBaggage: config.responseBaggage };
+  const inbound: InboundDeps = { view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
 
   const tcp: TcpListener[] = [

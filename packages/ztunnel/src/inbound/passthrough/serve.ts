@@ -7,7 +7,7 @@ import type { Pod } from "../../pod.ts";
 import type { Accepted } from "../../tcp/accept.ts";
 import { refuse } from "../../tcp/cut.ts";
 import type { Traffic } from "../../traffic.ts";
-import type { InboundDeps } from "../serve.ts";
+import { type InboundDeps, reportDryRun } from "../serve.ts";
 import { planPassthrough } from "./plan.ts";
 
 const carry = async (pod: Pod, deps: InboundDeps, client: Accepted): Promise<void> => {
@@ -17,6 +17,7 @@ const carry = async (pod: Pod, deps: InboundDeps, client: Accepted): Promise<voi
   client.socket.once("close", gone);
   const workload = await pod.workload(abort.signal);
   const plan = planPassthrough(deps.view, { workload, remote: client.from, to: client.to });
+  reportDryRun(deps, workload, plan.subject);
   const services = Object.keys(workload.services).flatMap((key) => deps.view.service(key) ?? []);
   const traffic: Traffic = {
     reporter: "destination",
