@@ -1,57 +1,8 @@
 import assert from "node:assert/strict";
-import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { connect } from "node:net";
+import { Agent } from "node:http";
 import { test } from "node:test";
-import { aPort, aRule, createRig, listening, toService } from "./rig.ts";
-
-type Answer = {
-  readonly status: number;
-  readonly headers: IncomingMessage["headers"];
-  readonly body: Buffer;
-  readonly trailers: NodeJS.Dict<string>;
-};
-
-const ask = (
-  port: number,
-  o: { method?: string; path?: string; headers?: Record<string, string>; body?: Buffer | string; agent?: Agent } = {},
-): Promise<Answer> =>
-  new Promise((resolve, reject) => {
-    const req = request(
-      {
-        host: "127.0.0.1",
-        port,
-        method: o.method ?? "GET",
-        path: o.path ?? "/",
-        headers: { host: "reviews", ...o.headers },
-        agent: o.agent ?? false,
-      },
-      (res) => {
-        const parts: Buffer[] = [];
-        res.on("data", (c: Buffer) => parts.push(c));
-        res.on("end", () =>
-          resolve({ status: res.statusCode ?? 0, headers: res.headers, body: Buffer.concat(parts), trailers: res.trailers }),
-        );
-        res.on("error", reject);
-      },
-    );
-    req.on("error", reject);
-    req.end(o.body);
-  });
-
-const backend = async (handle: (req: IncomingMessage, res: ServerResponse) => void) => {
-  const server = createServer(handle);
-  const port = await listening(server);
-  return { port, server, [Symbol.asyncDispose]: async () => void server.close(() => undefined).closeAllConnections() };
-};
-
-const echo = (req: IncomingMessage, res: ServerResponse): void => {
-  const parts: Buffer[] = [];
-  req.on("data", (c: Buffer) => parts.push(c));
-  req.on("end", () => {
-    res.setHeader("content-type", "application/json");
-    res.end(JSON.stringify({ method: req.method, url: req.url, headers: req.headers, body: Buffer.concat(parts).toString() }));
-  });
-};
+import { ask, backend, echo, raw } from "./helpers.ts";
+import { aPort, aRule, createRig, toService } from "./rig.ts";
 
 test("a request passes to a plaintext backend, and an answer back", async () => {
   await using rig = createRig();
@@ -97,13 +48,11 @@ test("no route for the request: 404; no endpoint: 503 UH; invalid backend and we
 test("a caller's connection and a backend's are both kept", async () => {
   await using rig = createRig();
   await using server = await backend(echo);
-  let connections = 0;
-  server.server.on("connection", () => connections++);
   rig.backends("reviews", [server.port]);
   const entry = await rig.entry();
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   for (let i = 0; i < 5; i++) assert.equal((await ask(entry, { agent })).status, 200);
-  assert.equal(connections, 1);
+  assert.equal(server.connections(), 1);
   agent.destroy();
 });
 
@@ -112,16 +61,7 @@ test("raw: pipelining keeps the order, and what could be read two ways is refuse
   await using server = await backend((req, res) => res.end(req.url));
   rig.backends("reviews", [server.port]);
   const entry = await rig.entry();
-  const raw = (text: string): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const s = connect(entry, "127.0.0.1");
-      let out = "";
-      s.on("data", (c) => (out += c.toString()));
-      s.on("close", () => resolve(out));
-      s.on("error", reject);
-      s.write(text);
-    });
-  const two = await raw("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+  const two = await raw(entry, "GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
   assert.match(two, /\/1HTTP\/1\.1 200 OK[\s\S]*\/2$/);
   for (const [bytes, status] of [
     ["POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", 400],
@@ -134,5 +74,5 @@ test("raw: pipelining keeps the order, and what could be read two ways is refuse
     [`GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(62_000)}\r\n\r\n`, 431],
     ["POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n", 501],
   ] as const)
-    assert.match(await raw(bytes), new RegExp(`^HTTP/1\\.1 ${status} `), JSON.stringify(bytes.slice(0, 80)));
+    assert.match(await raw(entry, bytes), new RegExp(`^HTTP/1\\.1 ${status} `), JSON.stringify(bytes.slice(0, 80)));
 });

@@ -69,7 +69,11 @@ export const createUpstreamPool = (o: UpstreamPoolOptions): UpstreamPool => {
   };
   const openHttp1 = async (key: string, to: Chosen, signal: AbortSignal): Promise<Http1Client> => {
     const client = http1Client(byteStream(await o.dial(to, signal)));
-    client.onClosed(() => drop(idle, key, (i) => i.client === client));
+    client.onClosed(() => {
+      // A busy one ends with its exchange, which may still have bytes to read.
+      if ((idle.get(key) ?? []).some((i) => i.client === client)) client.close();
+      drop(idle, key, (i) => i.client === client);
+    });
     return client;
   };
   const openHttp2 = async (key: string, to: Chosen, signal: AbortSignal): Promise<Http2Client> => {
