@@ -111,7 +111,9 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
     });
     made.on("secureConnection", onSecure);
     made.on("tlsClientError", (e, socket) => {
-      log("tunnel handshake failed", { remote: endOf(socket.remoteAddress, socket.remotePort), error: message(e) });
+      // A chain that does not verify is told only here; the error itself then says no more than that the socket was closed.
+      const error = socket.authorizationError ?? e;
+      log("tunnel handshake failed", { remote: endOf(socket.remoteAddress, socket.remotePort), error: message(error) });
       socket.destroy();
     });
     byCert.set(cert, made);

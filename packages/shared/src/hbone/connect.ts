@@ -10,7 +10,7 @@ import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import { type Certificate, parseCertificate } from "../tls/certificate.ts";
-import { verifyExpected } from "../tls/verify.ts";
+import { verifyExpected, verifyTime } from "../tls/verify.ts";
 import { clientOptions, widen } from "./session.ts";
 import type { TunnelTarget } from "./types.ts";
 
@@ -137,14 +137,20 @@ export const connectTunnels = async (target: TunnelTarget, options: ConnectOptio
   const cut = AbortSignal.any([signal, limit.signal]);
   try {
     const cert = await unlessAborted(options.cert(target.self), cut, () => undefined);
+    // TLS looks at the clock of the machine; a certificate that has just expired must not be dialled with again and again.
+    const own = verifyTime(cert, world.now());
+    if (!own.ok) throw new MeshError("IDENTITY", `our own certificate for ${target.self.uri}: ${own.error}`);
     phase = "dial";
     const raw = await unlessAborted(options.dial(target.to, target.from, cut), cut, (unused) => unused.destroy());
     open = raw;
     phase = "tls";
     const { socket, leaf, peer } = await unlessAborted(secure(raw, cert, target.expect), cut, (unused) => unused.socket.destroy());
     open = socket;
+    const theirs = verifyTime(leaf, world.now());
+    if (!theirs.ok) throw new MeshError("TLS", `the peer ${peer.uri}: ${theirs.error}`);
     phase = "http2";
     const session = await unlessAborted(start(socket), cut, (unused) => unused.destroy());
+    if (session.remoteSettings.maxConcurrentStreams === 0) throw new MeshError("H2_HANDSHAKE", `${peer.uri} allows no tunnels at all`);
     return { session, peer, notAfter: Math.min(cert.notAfter, leaf.notAfter) };
   } catch (e) {
     open?.destroy();

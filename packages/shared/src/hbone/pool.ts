@@ -52,6 +52,8 @@ type Pooled = Connected & {
   /** When a stream last opened or closed, and when the peer last showed itself. */
   usedAt: number;
   aliveAt: number;
+  /** A PING that decides whether the connection may be used. */
+  checking: Promise<boolean> | undefined;
 };
 /** All connections of one key. */
 type Group = { readonly key: string; readonly connections: Set<Pooled>; dialing: Promise<Pooled> | undefined };
@@ -89,7 +91,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
   const adopt = (group: Group, connected: Connected): Pooled => {
     const { session } = connected;
     const now = world.now();
-    const c: Pooled = { ...connected, streams: 0, usedAt: now, aliveAt: now };
+    const c: Pooled = { ...connected, streams: 0, usedAt: now, aliveAt: now, checking: undefined };
     group.connections.add(c);
     const closed = new AbortController();
     session.once("close", () => {
@@ -131,6 +133,16 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
     return !session.closed && !session.destroyed && c.streams < allowed && world.now() < c.notAfter;
   };
 
+  /** Asks a silent connection whether it still lives; all who want it wait for the one answer. */
+  const answers = (c: Pooled): Promise<boolean> => {
+    c.checking ??= answersPing(c.session, world, limits.checkMs, stopped.signal).then((alive) => {
+      c.checking = undefined;
+      if (alive) c.aliveAt = world.now();
+      return alive;
+    });
+    return c.checking;
+  };
+
   /** A connection with one stream reserved on it. */
   const acquire = async (target: TunnelTarget, signal: AbortSignal | undefined): Promise<Pooled> => {
     for (;;) {
@@ -143,12 +155,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
         continue;
       }
       c.streams += 1;
-      const silent = world.now() - Math.max(c.aliveAt, c.usedAt);
-      if (c.streams > 1 || silent < limits.checkAfterMs) return c;
-      if (await answersPing(c.session, world, limits.checkMs, stopped.signal)) {
-        c.aliveAt = world.now();
-        return c;
-      }
+      if (world.now() - c.aliveAt < limits.checkAfterMs || (await answers(c))) return c;
       c.streams -= 1;
       c.session.destroy();
     }
@@ -166,6 +173,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
       c.usedAt = world.now();
       try {
         const opened = await openTunnel({ session: c.session, request, world, answerMs: limits.answerMs, signal }, released);
+        c.aliveAt = world.now();
         return { ...opened, peer: c.peer };
       } catch (e) {
         if (!(e instanceof NotProcessed)) throw e;
@@ -175,7 +183,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
     }
   };
 
-  const all = (): Pooled[] => [...groups.values()].flatMap((g) => [...g.connections]);
+  const all = (): Pooled[] => [...groups.values()].flatMap((g) => [...g.connections].filter((c) => !c.session.destroyed));
   const close = (): void => {
     draining = true;
     stopped.abort(new MeshError("DRAINED", "the proxy is shutting down"));

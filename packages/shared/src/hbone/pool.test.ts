@@ -1,0 +1,412 @@
+// Are connections shared, bounded, checked and given up as they must, and is nobody trusted who must not be?
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectHttp2, createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { connect as connectTcp, createServer, type Socket } from "node:net";
+import { test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { testAuthority, testClock } from "../ca/fixture.ts";
+import type { MeshErrorCode } from "../errors/codes.ts";
+import { MeshError } from "../errors/mesh-error.ts";
+import { spiffeId } from "../identity/spiffe.ts";
+import { realWorld } from "../runtime/run.ts";
+import { contextOptions, clientContext as createContext } from "../tls/context.ts";
+import { loopback, tunnelWorld } from "./fixture.ts";
+import { createTunnelPool } from "./pool.ts";
+import type { TunnelRequest } from "./types.ts";
+
+const HOUR = 3_600_000;
+const echo = (r: TunnelRequest): void => {
+  const stream = r.accept({});
+  stream.on("error", () => undefined);
+  stream.pipe(stream);
+};
+const fails = async (p: Promise<unknown>, code: MeshErrorCode, pattern: RegExp): Promise<void> => {
+  await assert.rejects(p, (e) => {
+    assert.ok(e instanceof MeshError, String(e));
+    assert.equal(e.code, code, e.message);
+    assert.match(e.message, pattern);
+    return true;
+  });
+};
+const quietly = <T extends { stream: { on(event: "error", f: () => void): unknown } }>(tunnel: T): T => {
+  tunnel.stream.on("error", () => undefined);
+  return tunnel;
+};
+
+test("one connection carries many tunnels; a burst dials once", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const tunnels = (await Promise.all(Array.from({ length: 50 }, () => w.connect()))).map(quietly);
+  assert.equal(w.dialed.length, 1);
+  assert.deepEqual(w.pool.stats(), { connections: 1, streams: 50 });
+  for (const { stream } of tunnels) {
+    stream.end();
+    stream.resume();
+  }
+  await Promise.all(tunnels.map(({ stream }) => once(stream, "close")));
+  quietly(await w.connect());
+  assert.equal(w.dialed.length, 1);
+});
+
+test("300 tunnels at once stand on several connections, and a full one is used again when it has room", { timeout: 20_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const tunnels = (await Promise.all(Array.from({ length: 300 }, () => w.connect()))).map(quietly);
+  assert.deepEqual(w.pool.stats(), { connections: 3, streams: 300 });
+  for (const { stream } of tunnels.slice(0, 150)) stream.destroy();
+  await Promise.all(tunnels.slice(0, 150).map(({ stream }) => once(stream, "close")));
+  (await Promise.all(Array.from({ length: 100 }, () => w.connect()))).map(quietly);
+  assert.equal(w.dialed.length, 3);
+});
+
+test("the peer's own stream limit is kept", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo, serverLimits: { maxStreams: 2 } });
+  (await Promise.all(Array.from({ length: 5 }, () => w.connect()))).map(quietly);
+  assert.deepEqual(w.pool.stats(), { connections: 3, streams: 5 });
+});
+
+test("different keys never share", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const to = w.server.address;
+  const request = { authority: "10.0.0.9:80", headers: {} };
+  const other = spiffeId("cluster.local", "ns", "other");
+  for (const target of [
+    { self: w.client, expect: [w.serverId], to, from: "" },
+    { self: w.client, expect: [w.serverId], to, from: "127.0.0.1" },
+    { self: w.client, expect: [w.serverId, other], to, from: "" },
+    { self: other, expect: [w.serverId], to, from: "" },
+    { self: w.client, expect: [other, w.serverId], to, from: "" },
+  ])
+    quietly(await w.pool.connect(target, request));
+  assert.equal(w.dialed.length, 4, "the order of acceptable identities does not matter");
+});
+
+test("who is not expected is refused before anything is sent", { timeout: 10_000 }, async (t) => {
+  const asked: string[] = [];
+  const onRequest = (r: TunnelRequest) => void asked.push(r.authority);
+  const other = spiffeId("cluster.local", "ns", "other");
+  const wrong = await tunnelWorld(t, { onRequest, expect: [other] });
+  await fails(wrong.connect(), "TLS", /the peer is spiffe:\/\/cluster.local\/ns\/ns\/sa\/server, not spiffe:.*\/sa\/other/);
+  const nobody = await tunnelWorld(t, { onRequest, expect: [] });
+  await fails(nobody.connect(), "TLS", /no identity is expected/);
+  const stranger = await tunnelWorld(t, { onRequest, serverCert: (_, id) => strangers.cert(id) });
+  await fails(stranger.connect(), "TLS", /self-signed certificate in certificate chain|unable to verify|unable to get/);
+  const expired = await tunnelWorld(t, { onRequest, serverCert: (a, id) => a.cert(id, { notAfter: Date.now() - 1000 }) });
+  await fails(expired.connect(), "TLS", /certificate has expired/);
+  const none = await tunnelWorld(t, { onRequest, serverCert: () => undefined });
+  await fails(none.connect(), "TLS", /closed the connection|socket disconnected|ECONNRESET/i);
+  assert.deepEqual(asked, []);
+  assert.match(JSON.stringify(none.logs), /we have no certificate/);
+});
+const strangers = testAuthority();
+
+test("a client who is not one of ours is refused: another trust domain, expired, another root", { timeout: 10_000 }, async (t) => {
+  const asked: string[] = [];
+  const onRequest = (r: TunnelRequest) => void asked.push(r.authority);
+  const cases = [
+    {
+      clientCert: (a: typeof strangers) => a.cert(spiffeId("evil.local", "ns", "client")),
+      log: /of another trust domain than cluster.local/,
+    },
+    {
+      clientCert: (a: typeof strangers) => ({
+        // Expired, but the client itself does not notice.
+        ...a.cert(spiffeId("cluster.local", "ns", "client"), { notAfter: Date.now() - 1000 }),
+        notAfter: Date.now() + HOUR,
+      }),
+      log: /CERT_HAS_EXPIRED|certificate has expired|expired/,
+    },
+    {
+      clientCert: (a: typeof strangers) => {
+        const ours = a.cert(spiffeId("cluster.local", "ns", "client"));
+        const theirs = strangers.cert(spiffeId("cluster.local", "ns", "client"));
+        const mixed = contextMix(theirs, ours.rootsPem);
+        return { ...theirs, ...mixed };
+      },
+      log: /UNABLE_TO_VERIFY_LEAF_SIGNATURE|self-signed/,
+    },
+  ];
+  for (const c of cases) {
+    const w = await tunnelWorld(t, { onRequest, clientCert: c.clientCert });
+    await fails(w.connect(), "TLS", /may have refused our certificate|closed|disconnected/);
+    assert.match(JSON.stringify(w.logs), c.log);
+    assert.deepEqual(w.pool.stats(), { connections: 0, streams: 0 });
+  }
+  assert.deepEqual(asked, []);
+});
+const contextMix = (cert: ReturnType<typeof strangers.cert>, rootsPem: readonly string[]) => ({
+  rootsPem,
+  clientContext: createContext({ keyPem: cert.keyPem, chainPem: cert.chainPem, rootsPem }),
+});
+
+test("no certificate, TLS 1.2 and no ALPN are refused", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const { keyPem, chainPem, rootsPem } = w.authority.cert(w.client);
+  const own = { key: keyPem, cert: chainPem.join("") };
+  const base = { host: "127.0.0.1", port: w.server.address.port, ca: [...rootsPem], checkServerIdentity: () => undefined };
+  for (const options of [
+    { ...base, ALPNProtocols: ["h2"] },
+    { ...base, ...own, ALPNProtocols: ["h2"], maxVersion: "TLSv1.2" as const },
+    { ...base, ...own },
+    { ...base, ...own, ALPNProtocols: ["http/1.1"] },
+  ]) {
+    const socket = connectTls(options);
+    socket.on("error", () => undefined);
+    socket.resume();
+    await new Promise((resolve) => socket.once("close", resolve));
+  }
+});
+
+test("the key exchange is post-quantum", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const cert = w.authority.cert(w.client);
+  const socket = connectTls({
+    host: "127.0.0.1",
+    port: w.server.address.port,
+    secureContext: cert.clientContext,
+    ALPNProtocols: ["h2"],
+    checkServerIdentity: () => undefined,
+  });
+  await once(socket, "secureConnect");
+  assert.equal(socket.getProtocol(), "TLSv1.3");
+  assert.equal((socket.getEphemeralKeyInfo() as { name?: string } | null)?.name ?? "X25519MLKEM768", "X25519MLKEM768");
+  socket.destroy();
+});
+
+test("another method than CONNECT is the handler's to refuse, with 400", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: (r) => (r.method === "CONNECT" ? echo(r) : r.reject(400)) });
+  const cert = w.authority.cert(w.client);
+  const socket = connectTls({
+    host: "127.0.0.1",
+    port: w.server.address.port,
+    secureContext: cert.clientContext,
+    ALPNProtocols: ["h2"],
+    checkServerIdentity: () => undefined,
+  });
+  await once(socket, "secureConnect");
+  const session = connectHttp2("https://x", { createConnection: () => socket });
+  for (const method of ["GET", "POST"]) {
+    const stream = session.request({ ":method": method, ":path": "/" }, { endStream: method === "GET" });
+    const [headers] = await once(stream, "response");
+    assert.equal(headers[":status"], 400);
+    stream.close();
+  }
+  session.destroy();
+});
+
+test("a renewed certificate is used for the next connection", { timeout: 10_000 }, async (t) => {
+  const authority = testAuthority();
+  const id = spiffeId("cluster.local", "ns", "server");
+  const certs = [authority.cert(id), authority.cert(id)];
+  let at = 0;
+  const w = await tunnelWorld(t, { onRequest: echo, serverCert: () => certs[at], clientCert: (_, c) => authority.cert(c) });
+  const seen = async () => {
+    const cert = authority.cert(w.client);
+    const socket = connectTls({
+      host: "127.0.0.1",
+      port: w.server.address.port,
+      secureContext: cert.clientContext,
+      ALPNProtocols: ["h2"],
+      checkServerIdentity: () => undefined,
+    });
+    await once(socket, "secureConnect");
+    const serial = socket.getPeerX509Certificate()?.serialNumber;
+    socket.destroy();
+    return serial;
+  };
+  assert.equal(await seen(), certs[0]?.leaf.serial);
+  at = 1;
+  assert.equal(await seen(), certs[1]?.leaf.serial);
+});
+
+test("GOAWAY: open tunnels finish, new ones go to a new connection", { timeout: 10_000 }, async (t) => {
+  const requests: TunnelRequest[] = [];
+  const w = await tunnelWorld(t, {
+    onRequest: (r) => {
+      requests.push(r);
+      echo(r);
+    },
+  });
+  const old = await w.connect();
+  const drained = w.server.drain(5000);
+  await fails(w.connect(), "CONNECT", /ECONNREFUSED/);
+  old.stream.end("still here");
+  let text = "";
+  for await (const chunk of old.stream) text += String(chunk);
+  assert.equal(text, "still here");
+  await drained;
+  assert.equal(requests.length, 1);
+  assert.equal(w.pool.stats().connections, 0);
+});
+
+test("a drain that takes too long is cut", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const { stream } = await w.connect();
+  const cut = once(stream, "error");
+  await w.server.drain(50);
+  await cut;
+});
+
+test("pool drain: no new tunnels, open ones finish", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const { stream } = await w.connect();
+  const drained = w.pool.drain(5000);
+  await fails(w.connect(), "DRAINED", /shutting down/);
+  stream.end("bye");
+  assert.equal(String(await once(stream, "data")), "bye");
+  await drained;
+  assert.deepEqual(w.pool.stats(), { connections: 0, streams: 0 });
+});
+
+test("nobody there: CONNECT; no answer to the dial: CONNECT_TIMEOUT with the hint", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { dialMs: 50 }, dial: () => new Promise<Socket>(() => undefined) });
+  await fails(w.connect(), "CONNECT_TIMEOUT", /timed out after 50 ms, maybe a NetworkPolicy is blocking HBONE port/);
+  const closed = await tunnelWorld(t, { onRequest: echo });
+  closed.server.close();
+  await fails(closed.connect(), "CONNECT", /ECONNREFUSED/);
+});
+
+test("a peer that takes the connection and says nothing: TLS, in time", { timeout: 10_000 }, async (t) => {
+  const mute = createServer(() => undefined).listen(0, "127.0.0.1");
+  await once(mute, "listening");
+  t.after(() => mute.close());
+  const sockets: Socket[] = [];
+  const { port } = mute.address() as { port: number };
+  const w = await tunnelWorld(t, {
+    onRequest: echo,
+    poolLimits: { dialMs: 100 },
+    dial: async () => {
+      const socket = connectTcp(port, "127.0.0.1");
+      sockets.push(socket);
+      await once(socket, "connect");
+      return socket;
+    },
+  });
+  await fails(w.connect(), "TLS", /did not finish the TLS handshake within 100 ms/);
+  await once(sockets[0] as Socket, "close");
+});
+
+test("a peer that no longer answers is found out by PING, and its tunnels are cut", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { pingEveryMs: 30, pingTimeoutMs: 60 } });
+  const { stream } = await w.connect();
+  const cut = once(stream, "error");
+  // The path is dead: nothing is read any more, and nobody says so.
+  w.dialed[0]?.pause();
+  (w.dialed[0] as unknown as { _handle: { readStop(): void } })._handle.readStop();
+  const [e] = await cut;
+  assert.equal((e as { code: string }).code, "ECONNRESET");
+  assert.deepEqual(w.pool.stats(), { connections: 0, streams: 0 });
+});
+
+test("a connection that was silent is asked before it is used again, and replaced when it does not answer", {
+  timeout: 10_000,
+}, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { checkAfterMs: 0, checkMs: 50 } });
+  const first = await w.connect();
+  first.stream.end();
+  first.stream.resume();
+  await once(first.stream, "close");
+  quietly(await w.connect());
+  assert.equal(w.dialed.length, 1, "it answered");
+  (w.dialed[0] as unknown as { _handle: { readStop(): void } })._handle.readStop();
+  quietly(await w.connect());
+  assert.equal(w.dialed.length, 2);
+});
+
+test("an idle connection is released; one whose certificate has expired is not used again", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const clock = testClock();
+  let cert = w.authority.cert(w.client, { notAfter: clock.now() + HOUR / 2 });
+  let dials = 0;
+  const pool = createTunnelPool({
+    cert: async () => cert,
+    world: clock,
+    limits: { checkAfterMs: 10 * HOUR, pingTimeoutMs: 10 * HOUR },
+    dial: async (to) => {
+      dials += 1;
+      const socket = connectTcp(to.port, to.ip);
+      await once(socket, "connect");
+      return socket;
+    },
+  });
+  t.after(() => pool.close());
+  const connect = () =>
+    pool.connect({ self: w.client, expect: [w.serverId], to: w.server.address, from: "" }, { authority: "10.0.0.9:80", headers: {} });
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 10_000) {
+      await clock.advance(10_000);
+      // The PING's answer comes over a real socket: only then does the next period begin.
+      while (pool.stats().connections > 0 && !clock.sleepers().some((left) => left <= 10_000))
+        await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  const held = quietly(await connect());
+  await pass(310_000);
+  assert.equal(pool.stats().connections, 1, "it is in use");
+  held.stream.destroy();
+  await once(held.stream, "close");
+  await pass(310_000);
+  while (pool.stats().connections > 0) await new Promise((resolve) => setImmediate(resolve));
+  const again = quietly(await connect());
+  assert.equal(dials, 2);
+  await clock.advance(HOUR / 2);
+  await fails(connect(), "IDENTITY", /our own certificate for .* expired at/);
+  cert = w.authority.cert(w.client, { notAfter: clock.now() + HOUR });
+  quietly(await connect());
+  assert.equal(dials, 3);
+  again.stream.destroy();
+});
+
+test("streams a peer refuses unseen are tried again elsewhere", { timeout: 10_000 }, async (t) => {
+  const authority = testAuthority();
+  const server = spiffeId("cluster.local", "ns", "server");
+  const self = spiffeId("cluster.local", "ns", "client");
+  const sessions: ServerHttp2Session[] = [];
+  const bad = createSecureServer({ ...contextOptions(authority.cert(server)), requestCert: true });
+  bad.on("session", (s) => sessions.push(s));
+  bad.on("stream", (stream: ServerHttp2Stream) => {
+    stream.on("error", () => undefined);
+    if (sessions.length > 1) return stream.respond({ ":status": 200 });
+    stream.close(7); // REFUSED_STREAM
+    stream.session?.close();
+  });
+  bad.listen(0, "127.0.0.1");
+  await once(bad, "listening");
+  const { port } = bad.address() as { port: number };
+  const cert = authority.cert(self);
+  const pool = createTunnelPool({
+    cert: async () => cert,
+    world: realWorld(),
+    dial: async () => {
+      const socket = connectTcp(port, "127.0.0.1");
+      await once(socket, "connect");
+      return socket;
+    },
+  });
+  t.after(() => {
+    pool.close();
+    bad.close();
+  });
+  const target = { self, expect: [server], to: { ip: loopback, port }, from: "" };
+  const tunnel = quietly(await pool.connect(target, { authority: "10.0.0.9:80", headers: {} }));
+  assert.equal(sessions.length, 2);
+  tunnel.stream.destroy();
+});
+
+test("closing leaves nothing: no connections, no timers, waiting callers are told", { timeout: 10_000 }, async (t) => {
+  const held = () =>
+    process
+      .getActiveResourcesInfo()
+      .filter((kind) => kind !== "Immediate")
+      .sort();
+  const before = held();
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const tunnels = await Promise.all(Array.from({ length: 5 }, () => w.connect()));
+  const cut = Promise.all(tunnels.map(({ stream }) => once(stream, "error")));
+  w.pool.close();
+  await cut;
+  await fails(w.connect(), "DRAINED", /shutting down/);
+  w.server.close();
+  while (held().length > before.length) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(held(), before);
+});
