@@ -99,7 +99,6 @@ export const ATOMIC_TYPES: ReadonlySet<string> = new Set([
   "NodeSelectorTerm",
   "TopologySelectorTerm",
   "ScopeSelector",
-  "ScopedResourceSelectorRequirement",
   "RoleRef",
   "Subject",
   "ServiceBackendPort",
@@ -118,5 +117,4 @@ export const ATOMIC_FIELDS: ReadonlySet<string> = new Set([
   "ServiceSpec.selector",
   "PodSpec.nodeSelector",
   "ReplicationControllerSpec.selector",
-  "Endpoint.deprecatedTopology",
 ]);
