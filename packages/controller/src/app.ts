@@ -18,9 +18,11 @@ import { loadOrCreateRoot } from "./ca/store.ts";
 import type { Collection, Graph } from "./collections/core.ts";
 import { createGraph } from "./collections/flush.ts";
 import { lookup } from "./collections/lookup.ts";
+import { staticCollection } from "./collections/static.ts";
 import type { ControllerConfig } from "./config.ts";
 import { runDeployer } from "./deployer/apply.ts";
 import { createDiscovery } from "./discovery/server.ts";
+import { keepWaypointClass } from "./gateway/apply.ts";
 import { createSources } from "./kube/sources.ts";
 import { meterController } from "./metrics.ts";
 import { createInputs, sameObject } from "./model/inputs.ts";
@@ -76,7 +78,8 @@ export const build = async (config: ControllerConfig, { client, world, logger }:
     pod: (key) => inputs.pods.get(key),
     podsOn: (node, who) => byNode.get(`${node}|${who.namespace}|${who.serviceAccount}`) ?? [],
   };
-  const sources = createSources({ client, graph, inputs, revision: config.mesh.revision, world, log: log("kube") });
+  const served = staticCollection<string>({ graph, name: "ServedKinds", equal: (a, b) => a === b });
+  const sources = createSources({ client, graph, inputs, served, revision: config.mesh.revision, world, log: log("kube") });
 
   const root = await loadOrCreateRoot(client, { namespace: config.mesh.rootNamespace, trustDomain: config.mesh.trustDomain }, world);
   const names = servingNames({
@@ -108,6 +111,7 @@ export const build = async (config: ControllerConfig, { client, world, logger }:
     await sources.synced(signal);
     await Promise.all([
       publishRootCert({ client, namespaces: inputs.namespaces, rootPem: root.certPem, world, log: log("ca") }, signal),
+      keepWaypointClass({ client, served, classes: inputs.gatewayClasses, world, log: log("deployer") }, signal),
       runDeployer({ client, inputs, settings: deployment, world, log: log("deployer") }, signal),
       ...(config.writeStatus ? [writeStatuses({ client, statuses: mesh.statuses, inputs, world, log: log("status") }, signal)] : []),
     ]);
@@ -147,6 +151,8 @@ export const build = async (config: ControllerConfig, { client, world, logger }:
       discovery.close();
       await grpc.drain(DRAIN_MS);
       grpc.close();
+    } catch (cause) {
+      if (!signal.aborted || cause !== signal.reason) throw cause; // told to stop while still starting
     } finally {
       stop.abort(new Error("the controller stops"));
       await all.catch((cause: unknown) => {

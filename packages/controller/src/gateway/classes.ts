@@ -1,7 +1,7 @@
 // Is a GatewayClass ours, and what do we say to it?
 
 import type { GatewayClass } from "@ambit/shared/kube/objects.ts";
-import { MESH_CONTROLLER } from "../model/labels.ts";
+import { MESH_CONTROLLER, WAYPOINT_CLASS } from "../model/labels.ts";
 import { condition, type WantedStatus } from "./conditions.ts";
 
 /** Nothing for a class that names another controller. */
@@ -20,3 +20,12 @@ export const classStatus = (c: GatewayClass): WantedStatus | undefined => {
     conditions: [accepted],
   };
 };
+
+/** The class that Gateways name to become waypoints; it is made when the kind is served and nobody has made it. */
+export const missingClass = (known: { readonly served: boolean; readonly there: GatewayClass | undefined }): GatewayClass | undefined =>
+  known.served && known.there === undefined
+    ? {
+        metadata: { name: WAYPOINT_CLASS },
+        spec: { controllerName: MESH_CONTROLLER, description: "Gateways of this class are waypoints of the ambient mesh" },
+      }
+    : undefined;

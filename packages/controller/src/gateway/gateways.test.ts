@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Deployment, Gateway, Service } from "@ambit/shared/kube/objects.ts";
 import { deployment, gateway, gatewayClass, meshOf, SETTINGS, service } from "../model/fixtures.ts";
-import { classStatus } from "./classes.ts";
+import { classStatus, missingClass } from "./classes.ts";
 import { gatewayStatus } from "./gateways.ts";
 
 const UID = "uid-shop-wp";
@@ -146,4 +146,10 @@ test("in the graph: from deployed to bound", () => {
   m.put("gateways", { ...gateway("shop", "wp"), status: { addresses } }); // what the status writer does
   assert.equal(m.status("services/shop/web")?.conditions[0]?.status, "True");
   assert.deepEqual(m.owned("shop", "web")?.owners, ["shop/wp"]);
+});
+
+test("the class is made once its kind is served and nobody made it", () => {
+  assert.equal(missingClass({ served: false, there: undefined }), undefined);
+  assert.equal(missingClass({ served: true, there: gatewayClass() }), undefined);
+  assert.equal(missingClass({ served: true, there: undefined })?.spec.controllerName, "istio.io/mesh-controller");
 });

@@ -16,6 +16,8 @@ export type SourcesOptions = {
   readonly client: KubeClient;
   readonly graph: Graph;
   readonly inputs: Inputs;
+  /** Told which custom kinds are served, by name ("gateways.gateway.networking.k8s.io"). */
+  readonly served: StaticCollection<string>;
   readonly revision: string;
   readonly world: World;
   readonly log: (event: string, fields: object) => void;
@@ -86,6 +88,7 @@ export const createSources = (options: SourcesOptions): Sources => {
     const ended: Promise<void>[] = [];
     const follow = (): void => {
       const served = servedNames(crds.list());
+      options.served.replace([...served].map((name) => [name, name]));
       for (const f of custom) {
         const name = resourceName(f.resource);
         const at = running.get(name);

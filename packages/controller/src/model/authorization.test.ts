@@ -183,6 +183,12 @@ for (const c of rbac)
     );
   });
 
+test("what are no rules denies everything", () => {
+  const spec = { rules: [{ from: "everyone" }] } as unknown as Spec;
+  assert.deepEqual([l4(spec)?.policy?.action, l4(spec)?.policy?.rules], ["DENY", [{ clauses: [] }]]);
+  assert.equal(toL7Policy(authz("shop", "p", { ...toWaypoint, ...spec }))?.outcome.kind, "broken");
+});
+
 test("dry run is sent as such", () => {
   assert.equal(
     toL4Policy(authz("shop", "p", { rules: [{}] }, { annotations: { "istio.io/dry-run": "true" } }), "istio-system")?.policy?.dryRun,

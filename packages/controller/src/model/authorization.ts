@@ -38,6 +38,16 @@ export const targetsOf = (ap: AuthorizationPolicy): readonly PolicyTargetReferen
 
 const isDryRun = (ap: AuthorizationPolicy): boolean => ap.metadata.annotations?.[ANNOTATION.dryRun] === "true";
 
+/** The rules, or undefined when what stands there are no rules: a schema should have refused it, but we do not rely on that. */
+const rulesOf = (ap: AuthorizationPolicy): readonly AuthorizationRule[] | undefined => {
+  const rules: unknown = ap.spec?.rules ?? [];
+  const list = (v: unknown): boolean =>
+    v === undefined || v === null || (Array.isArray(v) && v.every((x) => typeof x === "object" && x !== null));
+  const isRule = (r: AuthorizationRule): boolean => list(r.from) && list(r.to) && list(r.when);
+  return Array.isArray(rules) && list(rules) && rules.every(isRule) ? rules : undefined;
+};
+const NOT_RULES = "spec.rules is not a list of rules with lists from, to and when";
+
 type CompiledRule = { readonly from: readonly Compiled[]; readonly to: readonly Compiled[]; readonly when: readonly Compiled[] };
 
 const compileRule = (
@@ -80,8 +90,15 @@ export const toL4Policy = (ap: AuthorizationPolicy, rootNamespace: string): L4Po
         message: `ztunnel does not support action ${action}: use ALLOW or DENY, or attach the policy to a waypoint with targetRefs`,
       },
     };
-  const compiled = (ap.spec?.rules ?? []).map((rule, index) => compileRule(rule, { index, by: "ztunnel", namespace }));
+  const given = rulesOf(ap);
   const scope: PolicyScope = selector !== undefined ? "WORKLOAD_SELECTOR" : namespace === rootNamespace ? "GLOBAL" : "NAMESPACE";
+  if (given === undefined)
+    return {
+      ...base,
+      policy: { namespace, name, scope, action: "DENY", dryRun: false, rules: [{ clauses: [] }] },
+      condition: { status: "False", reason: "UnsupportedValue", message: `${NOT_RULES}: everything is denied until it is mended` },
+    };
+  const compiled = given.map((rule, index) => compileRule(rule, { index, by: "ztunnel", namespace }));
   const rules = action === "ALLOW" ? compiled.filter(isWhole).map(plainRule) : compiled.map(l4DenyRule);
   return {
     ...base,
@@ -164,7 +181,9 @@ export const toL7Policy = (ap: AuthorizationPolicy): L7Policy | undefined => {
     kind: "enforced",
     policy: { namespace, name, scope: "WORKLOAD_SELECTOR", action, dryRun: isDryRun(ap), rules },
   });
-  const compiled = (ap.spec?.rules ?? []).map((rule, index) => compileRule(rule, { index, by: "waypoint", namespace }));
+  const given = rulesOf(ap);
+  if (given === undefined) return { ...base, outcome: { kind: "broken", reason: NOT_RULES }, problems: [NOT_RULES] };
+  const compiled = given.map((rule, index) => compileRule(rule, { index, by: "waypoint", namespace }));
   const bad = compiled.flatMap((r) => entriesOf(r).flatMap((c) => c.bad));
   const selectorToo = ap.spec?.selector === undefined ? [] : ["spec.selector is ignored beside targetRefs: remove one of them"];
   switch (said) {
