@@ -48,7 +48,7 @@ const PACKAGES: readonly { readonly prefix: string; readonly name: string; reado
 const SCALARS: { readonly [definition: string]: Node } = {
   [`${META}.api.resource.Quantity`]: { type: "string", format: "quantity" },
   [`${META}.util.intstr.IntOrString`]: { format: "int-or-string", "x-kubernetes-int-or-string": true },
-  [`${META}.runtime.RawExtension`]: {
+  [`${META}.runtime.RawExtension`]: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
     type: "object",
     "x-kubernetes-preserve-unknown-fields": true,
     "x-kubernetes-embedded-resource": true,

@@ -128,6 +128,12 @@ test("what is observed may be incomplete: nothing in a status is required", () =
   assert.deepEqual(causes, []);
 });
 
+test("a ControllerRevision holds any object", () => {
+  const gvk = { group: "apps", version: "v1", kind: "ControllerRevision" };
+  const object = { metadata: { name: "r" }, data: { spec: { template: { $patch: "replace" } } }, revision: 1 };
+  assert.deepEqual(admit(schemaFor(gvk), object, "strict"), { object, causes: [], unknownFields: [] });
+});
+
 test("an env variable may stand twice, as Kubernetes allows", () => {
   const env = [
     { name: "A", value: "1" },
