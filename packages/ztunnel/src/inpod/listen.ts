@@ -59,6 +59,9 @@ const socketFd = (netns: number, config: SocketConfig, { to, from }: { to: Socke
   return socketIn({ ...common, transparent: true, freebind: true, bind: { ip: from, port: 0 } });
 };
 
+// An error also closes the socket, and that is what its owner acts on: none is ever left without a listener.
+const ignore = (): void => {};
+
 /** The connection, or the reason there is none; the deadline and the signal destroy it. */
 const connected = (socket: Socket, to: SocketAddr, options: { world: World; timeoutMs: number; signal: AbortSignal }): Promise<Socket> =>
   new Promise((resolve, reject) => {
@@ -71,7 +74,6 @@ const connected = (socket: Socket, to: SocketAddr, options: { world: World; time
     };
     const fail = (error: unknown): void => {
       settle();
-      socket.on("error", () => {}); // a late error of a socket that was given up says nothing new
       socket.destroy();
       reject(error);
     };
@@ -82,6 +84,7 @@ const connected = (socket: Socket, to: SocketAddr, options: { world: World; time
       settle();
       resolve(socket);
     };
+    socket.on("error", ignore);
     socket.once("error", onError);
     socket.once("connect", onConnect);
     if (options.signal.aborted) return onAbort();

@@ -63,29 +63,21 @@ const openPlan = async (
   return { stream: tunnel.stream, plan, peer: tunnel.peer };
 };
 
-/** The failure of a carried plan, with the plan, so that it is reported with its destination. */
-class UpstreamFailure extends Error {
-  readonly plan: Carried;
-  override readonly cause: MeshError;
+/** A plan that could not be carried out: reported with the destination it had. */
+type Failed = { readonly failed: MeshError; readonly plan: Carried };
 
-  constructor(plan: Carried, cause: MeshError) {
-    super(cause.message);
-    this.plan = plan;
-    this.cause = cause;
-  }
-}
-
-/** Plans and opens; when an endpoint of a service refuses the dial, plans again without it. */
+/** Plans and opens; when an endpoint of a service refuses the dial, plans again without it. Throws MeshError when there is no plan. */
 const openUpstream = async (
   pod: Pod,
   deps: OutboundDeps,
   dial: { source: Workload; from: SocketAddr; to: SocketAddr; signal: AbortSignal },
-): Promise<Upstream> => {
+): Promise<Upstream | Failed> => {
   const tried = new Set<string>();
-  let last: UpstreamFailure | undefined;
+  let last: Failed | undefined;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const plan = planOutbound(deps.view, { source: dial.source, to: dial.to, tried }, deps.world.random);
-    if (plan.kind === "reject") throw last ?? new MeshError(plan.code, plan.detail);
+    if (plan.kind === "reject" && last !== undefined) return last;
+    if (plan.kind === "reject") throw new MeshError(plan.code, plan.detail);
     if (plan.kind === "double-hbone")
       throw new MeshError(
         "NO_HEALTHY_UPSTREAM",
@@ -94,13 +86,13 @@ const openUpstream = async (
     try {
       return await openPlan(pod, deps, { ...dial, plan });
     } catch (e) {
-      const error = asMeshError(e, "CONNECT");
-      last = new UpstreamFailure(plan, error);
-      if (error.code !== "CONNECT" || plan.workload === undefined || plan.candidates.length < 2) throw last;
+      last = { failed: asMeshError(e, "CONNECT"), plan };
+      if (last.failed.code !== "CONNECT" || plan.workload === undefined || plan.candidates.length < 2) return last;
       tried.add(plan.workload.uid);
     }
   }
-  throw last ?? new MeshError("NO_HEALTHY_UPSTREAM", `no endpoint was tried for ${formatSocketAddr(dial.to)}`);
+  if (last === undefined) throw new MeshError("NO_HEALTHY_UPSTREAM", `no endpoint was tried for ${formatSocketAddr(dial.to)}`);
+  return last;
 };
 
 const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: number): Promise<void> => {
@@ -108,12 +100,9 @@ const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: 
   const gone = (): void => abort.abort(new MeshError("CLIENT_GONE", "the client closed before the connection was made"));
   client.socket.once("close", gone);
   const source = await pod.workload(abort.signal);
-  let upstream: Upstream;
-  try {
-    upstream = await openUpstream(pod, deps, { source, from: client.from, to: client.to, signal: abort.signal });
-  } catch (e) {
-    if (!(e instanceof UpstreamFailure)) throw e;
-    deps.reports.open(trafficOf(pod, client, { plan: e.plan, source, peer: undefined }), startedAt).end(e.cause);
+  const upstream = await openUpstream(pod, deps, { source, from: client.from, to: client.to, signal: abort.signal });
+  if ("failed" in upstream) {
+    deps.reports.open(trafficOf(pod, client, { plan: upstream.plan, source, peer: undefined }), startedAt).end(upstream.failed);
     refuse(client.socket);
     return;
   }
