@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { createKubeClient, type KubeClient, loadKubeConfig } from "@ambit/shared/kube/client.ts";
-import { findCondition, type Node } from "@ambit/shared/kube/objects.ts";
+import { findCondition, type Node, type Pod } from "@ambit/shared/kube/objects.ts";
 import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
@@ -186,15 +186,30 @@ const nodesReady = async ({ client, spec, world, out }: Waiting, signal: AbortSi
   const running = reflector.run(either);
   try {
     await reflector.synced(either);
-    for (const n of reflector.list())
-      if (/^node\d+$/.test(n.metadata.name) && !wanted.has(n.metadata.name))
-        await client.delete(RESOURCES.nodes, { name: n.metadata.name });
+    const surplus = reflector
+      .list()
+      .map((n) => n.metadata.name)
+      .filter((name) => /^node\d+$/.test(name) && !wanted.has(name));
+    if (surplus.length > 0) await forgetNodes(client, surplus);
     await Promise.race([all.promise, aborted(signal).then(() => Promise.reject(signal.reason))]);
   } finally {
     stopListening();
     done.abort(new Error("all nodes are ready"));
     await running;
   }
+};
+
+/** Their pods run nowhere any more: nobody else could end them, and their owners wait for that before they make new ones. */
+const forgetNodes = async (client: KubeClient, names: readonly string[]): Promise<void> => {
+  for (const name of names) await client.delete(RESOURCES.nodes, { name });
+  const { items } = await client.list<Pod>(RESOURCES.pods);
+  for (const { metadata, spec } of items)
+    if (names.includes(spec.nodeName ?? ""))
+      await client.delete(
+        RESOURCES.pods,
+        { namespace: metadata.namespace ?? "", name: metadata.name },
+        { gracePeriodSeconds: 0, uid: metadata.uid },
+      );
 };
 
 /** A Ready that an earlier run left in the store does not count: the node must have said so since. Times have whole seconds. */
