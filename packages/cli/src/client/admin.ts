@@ -61,9 +61,8 @@ export const createAdminClient = (source: Kubeconfig): AdminClient => {
         path: call.path,
         host: "localhost",
         createConnection: () => stream,
-        agent: false,
+        signal: AbortSignal.timeout(PATIENCE_MS),
       });
-      req.setTimeout(PATIENCE_MS, () => req.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)));
       return await answerOf(req);
     } catch (e) {
       throw new Error(complaint.trim() || (e instanceof Error ? e.message : String(e)), { cause: e });

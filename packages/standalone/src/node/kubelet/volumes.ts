@@ -15,7 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import type { Pod, Volume } from "@ambit/shared/kube/objects.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { isProjected, type VolumeContext, type VolumeFiles, volumeFiles } from "../pod/volumes.ts";
@@ -68,15 +68,22 @@ const HOST_PATH: Readonly<Record<string, (path: string) => string | undefined>> 
   BlockDevice: (path) => (statSync(path, { throwIfNoEntry: false })?.isBlockDevice() === true ? undefined : "is not a block device"),
 };
 
-const hostPath = (volume: Volume, source: NonNullable<Volume["hostPath"]>): Result<string> => {
+/** Nodes share this machine's files but not what runs on them: each has a /run of its own, save for the namespaces. */
+export const ownPath = (path: string, nodeRun: string): string => {
+  const inRun = /^\/(?:var\/)?run\/+(?!netns(?:\/|$))(.+)$/.exec(normalize(path));
+  return inRun?.[1] === undefined ? path : join(nodeRun, "run", inRun[1]);
+};
+
+const hostPath = (volume: Volume, source: NonNullable<Volume["hostPath"]>, nodeRun: string): Result<string> => {
   const check = HOST_PATH[source.type ?? ""];
   if (check === undefined) return err(`volume "${volume.name}": hostPath has no type ${source.type}`);
-  const wrong = check(source.path);
+  const path = ownPath(source.path, nodeRun);
+  const wrong = check(path);
   if (wrong !== undefined) return err(`volume "${volume.name}": hostPath ${source.path} ${wrong}`);
-  if (existsSync(source.path)) return ok(source.path);
+  if (existsSync(path)) return ok(path);
   if ((source.type ?? "") !== "") return err(`volume "${volume.name}": hostPath ${source.path} does not exist`);
-  mkdirSync(source.path, { recursive: true, mode: 0o755 }); // container runtimes make what a bind mount lacks
-  return ok(source.path);
+  mkdirSync(path, { recursive: true, mode: 0o755 }); // container runtimes make what a bind mount lacks
+  return ok(path);
 };
 
 const isMounted = (path: string): boolean => readFileSync("/proc/self/mounts", "utf8").includes(` ${path} `);
@@ -94,14 +101,17 @@ const emptyDir = async (dir: string, source: NonNullable<Volume["emptyDir"]>, gi
 
 export type VolumePaths = ReadonlyMap<string, string>;
 
+/** Where a pod's volumes are made, and the node's own runtime directory. */
+export type VolumePlace = { readonly dir: string; readonly nodeRun: string };
+
 /** Makes (or brings up to date) every volume of the pod below `dir`; its path outside by volume name. An error is a FailedMount. */
-export const prepareVolumes = async (pod: Pod, dir: string, context: VolumeContext): Promise<Result<VolumePaths>> => {
+export const prepareVolumes = async (pod: Pod, where: VolumePlace, context: VolumeContext): Promise<Result<VolumePaths>> => {
   const paths = new Map<string, string>();
   const gid = pod.spec.securityContext?.fsGroup;
   for (const volume of pod.spec.volumes ?? []) {
-    const at = join(dir, volume.name);
+    const at = join(where.dir, volume.name);
     if (volume.hostPath !== undefined) {
-      const path = hostPath(volume, volume.hostPath);
+      const path = hostPath(volume, volume.hostPath, where.nodeRun);
       if (!path.ok) return path;
       paths.set(volume.name, path.value);
     } else if (volume.emptyDir !== undefined) paths.set(volume.name, await emptyDir(at, volume.emptyDir, gid));

@@ -6,7 +6,7 @@ import { isConflict } from "@ambit/shared/kube/error.ts";
 import type { Pod } from "@ambit/shared/kube/objects.ts";
 import { createCgroup, destroyCgroup } from "../container/cgroup.ts";
 import { type PodRef, podLogDir } from "../container/logs.ts";
-import { podCgroup, podNetns } from "../instance.ts";
+import { nodeRunDir, podCgroup, podNetns } from "../instance.ts";
 import { createPodNetwork, netnsExists, removePodNetwork } from "../network/run.ts";
 import { allContainers, type PodPlan, planPod, roleOf } from "../pod/plan.ts";
 import { type ContainerRecord, containerOf, type PodRecord, withContainer } from "../pod/record.ts";
@@ -115,7 +115,7 @@ export const createPodWorker = ({ deps, records, record: initial, fresh }: Worke
     tokens.current ??= createPodTokens(deps, ref, pod.spec.serviceAccountName ?? "default");
     const held = await tokens.current.get((pod.spec.volumes ?? []).flatMap(tokensOf));
     const context = { pod, place: placeOf(deps, record), capacity: deps.node.capacity, lookups: deps.lookups(ref.namespace), tokens: held };
-    const volumes = await prepareVolumes(pod, join(dir, "volumes"), context);
+    const volumes = await prepareVolumes(pod, { dir: join(dir, "volumes"), nodeRun: nodeRunDir(deps.instance, deps.node.name) }, context);
     const renewAt = tokens.current.renewAt();
     if (renewAt !== undefined) loop.kickAt(renewAt);
     if (volumes.ok) return { dir, etc: sandbox?.etc ?? writeEtc(deps, pod, { dir, record }), volumes: volumes.value };
@@ -167,21 +167,23 @@ export const createPodWorker = ({ deps, records, record: initial, fresh }: Worke
     await stopAll(graceMs);
     const ips = podIPs(deps, record);
     await dismantle();
-    if (object !== undefined && !cutShort.signal.aborted) {
-      const plan: PodPlan = { kind: "ended", phase: allSucceeded(object, record) ? "Succeeded" : "Failed", stop: [] };
-      status.write(podStatus(object, { record, plan, podIPs: ips, hostIPs: deps.node.ips, now: deps.world.now(), terminating: true }));
-      await Promise.race([status.close(), abortedOnce(cutShort.signal)]);
-      try {
-        await confirmDeletion(deps, ref);
-      } catch (e) {
-        if (!isConflict(e)) throw e; // another pod has its name by now: this one is gone
-      }
-    }
-    status.stop();
     rmSync(podLogDir(deps.instance.dataDir, ref), { recursive: true, force: true });
-    records.forget(ref.uid);
+    records.forget(ref.uid); // a kubelet that starts now finds the deleted object and confirms its deletion
+    if (object !== undefined && !cutShort.signal.aborted) await confirm(object, ips);
+    status.stop();
     void loop.stop();
     gone.resolve();
+  };
+
+  const confirm = async (pod: Pod, ips: readonly string[]): Promise<void> => {
+    const plan: PodPlan = { kind: "ended", phase: allSucceeded(pod, record) ? "Succeeded" : "Failed", stop: [] };
+    status.write(podStatus(pod, { record, plan, podIPs: ips, hostIPs: deps.node.ips, now: deps.world.now(), terminating: true }));
+    await Promise.race([status.close(), abortedOnce(cutShort.signal)]);
+    try {
+      await confirmDeletion(deps, ref);
+    } catch (e) {
+      if (!isConflict(e)) throw e; // another pod has its name by now: this one is gone
+    }
   };
 
   const sync = async (): Promise<void> => {
