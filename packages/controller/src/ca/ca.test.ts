@@ -14,8 +14,8 @@ import { createCsr } from "@ambit/shared/tls/csr.ts";
 import { type createKey, createRoot } from "@ambit/shared/tls/issue.ts";
 import { CREATE_CERTIFICATE_PATH, decodeCreateCertificateResponse, encodeCreateCertificateRequest } from "@ambit/shared/wire/ca.ts";
 import type { CreateCertificateRequest } from "@ambit/shared/wire/types.ts";
+import { createServingCertificate, servingNames } from "./serve.ts";
 import { createCaService } from "./server.ts";
-import { createServingCertificate, servingNames } from "./serving.ts";
 import { checkKey, validityOf } from "./sign.ts";
 import { loadOrCreateRoot, readRoot } from "./store.ts";
 

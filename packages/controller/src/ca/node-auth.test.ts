@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod } from "@ambit/shared/kube/objects.ts";
-import { pod } from "../model/fixtures.ts";
+import { pod } from "../model/test/fixtures.ts";
 import type { Caller } from "../tokens/identity.ts";
 import { authorizeIdentity, nodeIdentityKey, type PodView } from "./node-auth.ts";
 

@@ -5,10 +5,10 @@ import type { Gateway, KubeObject } from "@ambit/shared/kube/objects.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Change } from "../collections/core.ts";
 import { conflictOf, invalidGateway } from "../gateway/gateways.ts";
-import { createQueue } from "../kube/queue.ts";
 import type { Inputs } from "../model/inputs.ts";
 import { MESH_CONTROLLER } from "../model/labels.ts";
 import { isWaypointGateway } from "../model/waypoints.ts";
+import { createQueue } from "../work/run.ts";
 import { type RenderSettings, renderWaypoint } from "./render.ts";
 
 export type DeployerOptions = {

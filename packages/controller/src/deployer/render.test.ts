@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { gateway, SETTINGS } from "../model/fixtures.ts";
+import { gateway, SETTINGS } from "../model/test/fixtures.ts";
 import { mayHaveDrifted } from "./apply.ts";
 import { type RenderSettings, renderWaypoint } from "./render.ts";
 

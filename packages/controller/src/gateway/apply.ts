@@ -6,8 +6,8 @@ import type { GatewayClass } from "@ambit/shared/kube/objects.ts";
 import { RESOURCES, resourceName } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";
-import { createQueue } from "../kube/queue.ts";
 import { WAYPOINT_CLASS } from "../model/labels.ts";
+import { createQueue } from "../work/run.ts";
 import { missingClass } from "./classes.ts";
 
 export type ClassOptions = {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Deployment, Gateway, Service } from "@ambit/shared/kube/objects.ts";
-import { deployment, gateway, gatewayClass, meshOf, SETTINGS, service } from "../model/fixtures.ts";
+import { deployment, gateway, gatewayClass, meshOf, SETTINGS, service } from "../model/test/fixtures.ts";
 import { classStatus, missingClass } from "./classes.ts";
 import { gatewayStatus } from "./gateways.ts";
 

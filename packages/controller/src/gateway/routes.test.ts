@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { HTTPRoute, HttpRouteFilter, HttpRouteRule } from "@ambit/shared/kube/objects.ts";
 import { DEFAULT_RETRY } from "@ambit/shared/route/types.ts";
 import fc from "fast-check";
-import { gateway, httpRoute, meshOf, namespace, service, toService } from "../model/fixtures.ts";
+import { gateway, httpRoute, meshOf, namespace, service, toService } from "../model/test/fixtures.ts";
 import { gatewayDurationMs } from "./duration.ts";
 import { byPrecedence, type Ranked } from "./precedence.ts";
 import { compileMatch, compileRoute, type RouteService } from "./routes.ts";

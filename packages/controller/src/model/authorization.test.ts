@@ -9,7 +9,7 @@ import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { AuthorizationPolicy } from "@ambit/shared/kube/objects.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { toL4Policy, toL7Policy } from "./authorization.ts";
-import { authz, gateway, meshOf, namespace, pod, service } from "./fixtures.ts";
+import { authz, gateway, meshOf, namespace, pod, service } from "./test/fixtures.ts";
 
 type Spec = NonNullable<AuthorizationPolicy["spec"]>;
 const exact = (value: string) => ({ kind: "exact", value }) as const;

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gateway, gatewayClass, meshOf, namespace, pod, SETTINGS, service } from "./fixtures.ts";
 import type { NamespaceInfo } from "./namespaces.ts";
+import { gateway, gatewayClass, meshOf, namespace, pod, SETTINGS, service } from "./test/fixtures.ts";
 import { type Bindable, type Binding, bindWaypoint, toWaypoint, type Waypoint, waypointKey } from "./waypoints.ts";
 
 const USE = "istio.io/use-waypoint";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ServicePort } from "@ambit/shared/kube/objects.ts";
-import { meshOf, namespace, node, type PodSpec, pod, type ServiceSpec, service, slice } from "./fixtures.ts";
 import { appProtocolOf } from "./services.ts";
+import { meshOf, namespace, node, type PodSpec, pod, type ServiceSpec, service, slice } from "./test/fixtures.ts";
 import { workloadNameOf } from "./workloads.ts";
 
 const KEY = "shop/web.shop.svc.cluster.local";

@@ -6,6 +6,7 @@ import type { Port, Workload } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
+import type { Get } from "../collections/reads.ts";
 import { type Selecting, type SliceTarget, selectorlessServiceOf, servicesOf, slicePorts } from "./endpoints.ts";
 import { ANNOTATION, LABEL } from "./labels.ts";
 import type { NamespaceInfo } from "./namespaces.ts";
@@ -99,7 +100,7 @@ export type PodWorkloadSources = {
 
 export type PolicyNames = {
   readonly reads: readonly Collection<unknown>[];
-  of(get: Parameters<Parameters<typeof derive<Pod, Workload>>[1]>[0], pod: Pod): readonly string[];
+  of(get: Get, pod: Pod): readonly string[];
 };
 
 export const podWorkloads = (graph: Graph, from: PodWorkloadSources, settings: MeshSettings): Collection<Workload> =>

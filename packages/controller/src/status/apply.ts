@@ -6,8 +6,8 @@ import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";
 import type { StatusKind, WantedStatus } from "../gateway/conditions.ts";
-import { createQueue } from "../kube/queue.ts";
 import type { Inputs } from "../model/inputs.ts";
+import { createQueue } from "../work/run.ts";
 import { statusPatch, type WithStatus } from "./diff.ts";
 
 export type StatusWriterOptions = {

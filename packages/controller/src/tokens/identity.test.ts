@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TokenReview } from "@ambit/shared/kube/objects.ts";
+import { createTokenReviewer } from "./client.ts";
 import { bearerToken, callerOf } from "./identity.ts";
-import { createTokenReviewer } from "./review.ts";
 
 const review = (status: TokenReview["status"]): TokenReview => ({
   metadata: { name: "" },

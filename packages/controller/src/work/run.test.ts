@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { World } from "@ambit/shared/runtime/world.ts";
-import { createQueue } from "./queue.ts";
-import { type CustomResourceDefinition, servedNames } from "./served.ts";
+import { type CustomResourceDefinition, servedNames } from "../kube/served.ts";
+import { createQueue } from "./run.ts";
 
 /** Sleeps end when the test says so; their lengths are kept. */
 const slowWorld = () => {

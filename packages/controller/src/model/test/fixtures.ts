@@ -15,11 +15,11 @@ import type {
   Service,
 } from "@ambit/shared/kube/objects.ts";
 import { keyOf } from "@ambit/shared/kube/objects.ts";
-import { createGraph } from "../collections/flush.ts";
-import { createInputs, type Inputs, type InputTypes } from "./inputs.ts";
-import { ANNOTATION, LABEL, MESH_CONTROLLER, WAYPOINT_CLASS } from "./labels.ts";
-import { buildMesh } from "./mesh.ts";
-import type { MeshSettings } from "./settings.ts";
+import { createGraph } from "../../collections/flush.ts";
+import { createInputs, type Inputs, type InputTypes } from "../inputs.ts";
+import { ANNOTATION, LABEL, MESH_CONTROLLER, WAYPOINT_CLASS } from "../labels.ts";
+import { buildMesh } from "../mesh.ts";
+import type { MeshSettings } from "../settings.ts";
 
 export const SETTINGS: MeshSettings = {
   rootNamespace: "istio-system",

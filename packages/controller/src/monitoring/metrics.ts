@@ -2,8 +2,8 @@
 
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { XdsServer } from "@ambit/shared/xds/server.ts";
-import type { Graph } from "./collections/core.ts";
-import type { Mesh } from "./model/mesh.ts";
+import type { Graph } from "../collections/core.ts";
+import type { Mesh } from "../model/mesh.ts";
 
 export const VERSION = "0.1.0";
 

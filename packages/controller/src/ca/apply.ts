@@ -7,7 +7,7 @@ import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";
-import { createQueue } from "../kube/queue.ts";
+import { createQueue } from "../work/run.ts";
 
 export const ROOT_CONFIG_MAP = "istio-ca-root-cert";
 const KEY = "root-cert.pem";

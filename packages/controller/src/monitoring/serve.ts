@@ -5,8 +5,8 @@ import { type HttpListener, listenHttp } from "@ambit/shared/admin/listen.ts";
 import type { Readiness } from "@ambit/shared/runtime/ready.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { XdsServer } from "@ambit/shared/xds/server.ts";
-import type { Graph } from "./collections/core.ts";
-import { dumpGraph } from "./collections/dump.ts";
+import type { Graph } from "../collections/core.ts";
+import { dumpGraph } from "../collections/dump.ts";
 
 export type MonitoringDeps = {
   readonly metrics: Metrics;
