@@ -19,6 +19,8 @@ const processes = (id: string, dataDir: string): string[] =>
       try {
         const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
         const cgroup = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+        // A zombie has ended; it waits for the machine's init to collect it.
+        if (/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) return [];
         return cgroup.includes(`ambit-${id}`) || command.includes(`--data ${dataDir}`) ? [`process ${pid}: ${command}`] : [];
       } catch {
         return []; // it ended while we looked

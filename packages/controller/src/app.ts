@@ -1,7 +1,7 @@
 // How are the controller's parts put together, and in which order do they start and stop?
 
 import { randomBytes } from "node:crypto";
-import { serveGrpc } from "@ambit/shared/grpc/serve.ts";
+import { type GrpcServer, serveGrpc } from "@ambit/shared/grpc/serve.ts";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { runLeader } from "@ambit/shared/kube/leader/run.ts";
 import type { Pod } from "@ambit/shared/kube/objects.ts";
@@ -14,7 +14,7 @@ import { publishRootCert } from "./ca/apply.ts";
 import { authorizeIdentity, nodeIdentityKey, type PodView } from "./ca/node-auth.ts";
 import { createServingCertificate, servingNames } from "./ca/serve.ts";
 import { createCaService } from "./ca/server.ts";
-import { loadOrCreateRoot } from "./ca/store.ts";
+import { loadOrCreateRoot, type Root } from "./ca/store.ts";
 import type { Collection, Graph } from "./collections/core.ts";
 import { createGraph } from "./collections/flush.ts";
 import { lookup } from "./collections/lookup.ts";
@@ -32,138 +32,140 @@ import { writeStatuses } from "./status/apply.ts";
 import { createTokenReviewer } from "./tokens/client.ts";
 
 export type App = AsyncDisposable & {
-  readonly grpcPort: number;
   readonly monitoringPort: number;
   readonly readyPort: number;
-  /** Works until the signal aborts, then drains. */
+  /** Where proxies are served; resolves once they are. */
+  readonly grpcPort: Promise<number>;
+  /** Works until the signal aborts, then drains. Rejects when a part fails for good. */
   run(signal: AbortSignal): Promise<void>;
 };
 
 export type AppDeps = { readonly client: KubeClient; readonly world: World; readonly logger: Logger };
+type Log = (event: string, fields: object) => void;
 
 const LEASE = "istio-leader";
 const DRAIN_MS = 2_000;
 
-const podsByNode = (graph: Graph, pods: Collection<Pod>): Collection<readonly Pod[]> =>
-  lookup<Pod>({
-    graph,
-    name: "PodsByNodeIdentity",
-    from: pods,
-    keysOf: (pod) => {
-      const key = nodeIdentityKey(pod);
-      return key === undefined ? [] : [key];
-    },
-    equal: sameObject,
-  });
-
-/** Loads or makes the root, then binds all ports: nothing is served before the first lists are in, but the ports are known. */
-export const build = async (config: ControllerConfig, { client, world, logger }: AppDeps): Promise<App> => {
-  const scope = new AsyncDisposableStack();
-  const log = (name: string) => {
-    const l = logger.scope(name);
-    return (event: string, fields: object) => l.info(event, fields as Record<string, string>);
-  };
-  const graphLog = logger.scope("graph");
-  const graph = createGraph((e) =>
-    graphLog.error("transform failed", {
-      collection: e.collection,
-      key: e.key,
-      error: e.cause instanceof Error ? e.cause.message : String(e.cause),
-    }),
+/** What Kubernetes says, and all that follows from it. */
+const buildModel = (config: ControllerConfig, { client, world, logger }: AppDeps) => {
+  const { error } = logger.scope("graph");
+  const graph = createGraph(({ collection, key, cause }) =>
+    error("transform failed", { collection, key, error: cause instanceof Error ? cause.message : String(cause) }),
   );
   const inputs = createInputs(graph);
-  const mesh = buildMesh(graph, inputs, config.mesh);
-  const byNode = podsByNode(graph, inputs.pods);
-  const pods: PodView = {
-    pod: (key) => inputs.pods.get(key),
-    podsOn: (node, who) => byNode.get(`${node}|${who.namespace}|${who.serviceAccount}`) ?? [],
-  };
   const served = staticCollection<string>({ graph, name: "ServedKinds", equal: (a, b) => a === b });
-  const sources = createSources({ client, graph, inputs, served, revision: config.mesh.revision, world, log: log("kube") });
+  const mesh = buildMesh(graph, inputs, config.mesh);
+  const pods = podView(graph, inputs.pods);
+  const sources = createSources({ client, graph, inputs, served, revision: config.mesh.revision, world, log: eventLog(logger, "kube") });
+  return { graph, inputs, served, mesh, pods, sources };
+};
+type Model = ReturnType<typeof buildModel>;
 
-  const root = await loadOrCreateRoot(client, { namespace: config.mesh.rootNamespace, trustDomain: config.mesh.trustDomain }, world);
-  const names = servingNames({
-    service: config.serviceName,
-    namespace: config.mesh.rootNamespace,
-    clusterDomain: config.mesh.clusterDomain,
-  });
-  const serving = createServingCertificate(root, names, world);
+const podView = (graph: Graph, pods: Collection<Pod>): PodView => {
+  const keysOf = (pod: Pod): readonly string[] => {
+    const key = nodeIdentityKey(pod);
+    return key === undefined ? [] : [key];
+  };
+  const byNode = lookup<Pod>({ graph, name: "PodsByNodeIdentity", from: pods, keysOf, equal: sameObject });
+  return { pod: (key) => pods.get(key), podsOn: (node, who) => byNode.get(`${node}|${who.namespace}|${who.serviceAccount}`) ?? [] };
+};
+
+const eventLog =
+  (logger: Logger, scope: string): Log =>
+  (event, fields) =>
+    logger.scope(scope).info(event, fields as Record<string, string>);
+
+/** What proxies call: discovery and certificates, behind a certificate of our own. */
+const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly root: Root }) => {
+  const { client, world, logger } = deps;
+  const { model, root } = given;
+  const { rootNamespace: namespace, clusterDomain, trustDomain } = config.mesh;
   const review = createTokenReviewer({ client, audiences: config.audiences, world });
-  const settings = { trustDomain: config.mesh.trustDomain, trustedNodeAccounts: config.trustedNodeAccounts };
+  const serving = createServingCertificate(root, servingNames({ service: config.serviceName, namespace, clusterDomain }), world);
+  const discovery = createDiscovery({ mesh: model.mesh, review, log: eventLog(logger, "ads") });
   const ca = createCaService({
     root,
     review,
-    authorize: (ask) => authorizeIdentity(ask, pods, settings),
+    authorize: (ask) => authorizeIdentity(ask, model.pods, { trustDomain, trustedNodeAccounts: config.trustedNodeAccounts }),
     lifetimes: config.certificates,
     world,
-    log: log("ca"),
+    log: eventLog(logger, "ca"),
   });
-  const discovery = createDiscovery({ mesh, review, log: log("ads") });
-  const readiness = createReadiness(["kubernetes", "grpc"]);
-  const metrics = createMetrics({ processMetrics: true });
-  meterController(metrics, { graph, mesh, xds: discovery });
-  const deps = { metrics, readiness, graph, xds: discovery };
-  const monitoring = scope.use(await serveMonitoring(config.monitoringPort, deps));
-  const ready = scope.use(await serveMonitoring(config.readyPort, deps));
+  const listen = (): Promise<GrpcServer> =>
+    serveGrpc({ bind: `${config.bindAddress}:${config.grpcPort}`, tls: serving, services: [discovery, ca] });
+  return { discovery, serving, listen };
+};
 
-  const deployment = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress };
-  const lead = async (signal: AbortSignal): Promise<void> => {
+/** What only one controller may do: write to the cluster. Nothing is written before everything has been read. */
+const leaderWork =
+  (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly root: Root }) =>
+  async (signal: AbortSignal): Promise<void> => {
+    const { client, world, logger } = deps;
+    const { inputs, served, mesh, sources } = given.model;
+    const settings = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress };
     await sources.synced(signal);
     await Promise.all([
-      publishRootCert({ client, namespaces: inputs.namespaces, rootPem: root.certPem, world, log: log("ca") }, signal),
-      keepWaypointClass({ client, served, classes: inputs.gatewayClasses, world, log: log("deployer") }, signal),
-      runDeployer({ client, inputs, settings: deployment, world, log: log("deployer") }, signal),
-      ...(config.writeStatus ? [writeStatuses({ client, statuses: mesh.statuses, inputs, world, log: log("status") }, signal)] : []),
+      publishRootCert({ client, namespaces: inputs.namespaces, rootPem: given.root.certPem, world, log: eventLog(logger, "ca") }, signal),
+      keepWaypointClass({ client, served, classes: inputs.gatewayClasses, world, log: eventLog(logger, "deployer") }, signal),
+      runDeployer({ client, inputs, settings, world, log: eventLog(logger, "deployer") }, signal),
+      ...(config.writeStatus
+        ? [writeStatuses({ client, statuses: mesh.statuses, inputs, world, log: eventLog(logger, "status") }, signal)]
+        : []),
     ]);
   };
 
-  let grpcPort = config.grpcPort;
+/** Loads or makes the root and opens the operator's ports; proxies are served by `run`, once the first lists are in. */
+export const build = async (config: ControllerConfig, deps: AppDeps): Promise<App> => {
+  const { client, world, logger } = deps;
+  const scope = new AsyncDisposableStack();
+  const model = buildModel(config, deps);
+  const root = await loadOrCreateRoot(client, { namespace: config.mesh.rootNamespace, trustDomain: config.mesh.trustDomain }, world);
+  const services = buildServices(config, deps, { model, root });
+  const readiness = createReadiness(["kubernetes", "grpc"]);
+  const metrics = createMetrics({ processMetrics: true });
+  meterController(metrics, { graph: model.graph, mesh: model.mesh, xds: services.discovery });
+  const pages = { metrics, readiness, graph: model.graph, xds: services.discovery };
+  const monitoring = scope.use(await serveMonitoring(config.monitoringPort, pages));
+  const ready = scope.use(await serveMonitoring(config.readyPort, pages));
+  const grpcPort = Promise.withResolvers<number>();
+
+  const serve = async (until: { readonly stop: AbortSignal; readonly failed: Promise<unknown> }): Promise<void> => {
+    // A proxy that got half of the world would take the other half for deleted, and policies for lifted.
+    await Promise.race([model.sources.synced(until.stop), until.failed]);
+    readiness.open("kubernetes");
+    const grpc = await services.listen();
+    grpcPort.resolve(grpc.port);
+    readiness.open("grpc");
+    await Promise.race([aborted(until.stop), until.failed]);
+    readiness.close("grpc");
+    services.discovery.close();
+    await grpc.drain(DRAIN_MS);
+    grpc.close();
+  };
+
   const run = async (signal: AbortSignal): Promise<void> => {
-    const stop = new AbortController();
-    const either = AbortSignal.any([signal, stop.signal]);
-    const following = sources.run(either);
-    const leading = runLeader(
-      {
-        client,
-        namespace: config.mesh.rootNamespace,
-        name: LEASE,
-        self: `${config.podName}-${randomBytes(4).toString("hex")}`,
-        world,
-        log: log("leader"),
-      },
-      lead,
-      either,
-    );
-    const all = Promise.all([following, leading, serving.run(either)]);
+    const ended = new AbortController();
+    const stop = AbortSignal.any([signal, ended.signal]);
+    const self = `${config.podName}-${randomBytes(4).toString("hex")}`;
+    const lease = { client, namespace: config.mesh.rootNamespace, name: LEASE, self, world, log: eventLog(logger, "leader") };
+    const parts = Promise.all([
+      model.sources.run(stop),
+      runLeader(lease, leaderWork(config, deps, { model, root }), stop),
+      services.serving.run(stop),
+    ]);
     try {
-      // A proxy that got half of the world would take the other half for deleted, and policies for lifted.
-      await Promise.race([sources.synced(either), all]);
-      readiness.open("kubernetes");
-      const grpc = await serveGrpc({
-        bind: `${config.bindAddress}:${config.grpcPort}`,
-        tls: { current: serving.current, onRenew: serving.onRenew },
-        services: [discovery, ca],
-      });
-      grpcPort = grpc.port;
-      readiness.open("grpc");
-      await Promise.race([aborted(either), all]);
-      readiness.close("grpc");
-      discovery.close();
-      await grpc.drain(DRAIN_MS);
-      grpc.close();
+      await serve({ stop, failed: parts });
     } catch (cause) {
-      if (!signal.aborted || cause !== signal.reason) throw cause; // told to stop while still starting
+      if (!signal.aborted || cause !== signal.reason) throw cause; // told to stop while still starting: no failure
     } finally {
-      stop.abort(new Error("the controller stops"));
-      await all.catch((cause: unknown) => {
-        if (!either.aborted) throw cause;
+      ended.abort(new Error("the controller stops"));
+      await parts.catch((cause: unknown) => {
+        if (!signal.aborted) throw cause;
       });
     }
   };
   return {
-    get grpcPort() {
-      return grpcPort;
-    },
+    grpcPort: grpcPort.promise,
     monitoringPort: monitoring.port,
     readyPort: ready.port,
     run,

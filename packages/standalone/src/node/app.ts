@@ -131,6 +131,7 @@ export const runNode = async (
   const proxy = startServiceProxy({ services, slices, except: new Set(DNS_SERVICE), world, log });
   const dns = startDnsServer({ addresses: DNS_SERVICE, port: 53, zone: zoneOf(services, slices) });
   const registration = startRegistration(deps, { region: config.region, zone: config.zone ?? `zone${config.number}` });
+  void registration.registered.then(() => log.info("node registered", { node: base.node.name }));
   log.info("node started", { node: base.node.name });
 
   await running;

@@ -36,7 +36,7 @@ export const history = (
         ownerReferences: [controllerRef(ds)],
       },
       // The form kubectl sends back as a strategic merge patch to undo.
-      data: { apiVersion: ds.apiVersion, kind: ds.kind, spec: { template: { $patch: "replace", ...ds.spec.template } } },
+      data: { spec: { template: { $patch: "replace", ...ds.spec.template } } },
       revision: newest + 1,
     };
     actions.push({ do: "create", resource: RESOURCES.controllerRevisions, object, why: "the pod template is new" });

@@ -42,6 +42,16 @@ export const execIn = (
   });
 };
 
+/** Ends an exec and what it started; nothing when it has ended already. */
+export const killExec = (pid: number | undefined): void => {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (e) {
+    if (!(e instanceof Error && "code" in e && e.code === "ESRCH")) throw e;
+  }
+};
+
 export type ExecResult = { readonly code: number; readonly output: string };
 
 /** Runs the command to its end, or kills it when the signal aborts; the last 4 KiB of its output. */
@@ -55,9 +65,7 @@ export const execToEnd = (target: ExecTarget, argv: readonly string[], signal: A
       });
     child.stdin?.on("error", () => {}); // the command need not read
     child.stdin?.end();
-    const stop = (): void => {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-    };
+    const stop = (): void => killExec(child.pid);
     signal.addEventListener("abort", stop, { once: true });
     child.once("error", reject);
     child.once("close", (code) => {

@@ -9,7 +9,7 @@ import type { RecordStore } from "./records.ts";
 import { createPodWorker, type PodWorker } from "./worker.ts";
 
 export type Kubelet = {
-  /** The worker of a pod by namespace and name. */
+  /** The worker of a pod by namespace and name; the newest where an older pod of that name is still ending. */
   find(namespace: string, name: string): PodWorker | undefined;
   workers(): readonly PodWorker[];
   /** Lets go of everything and leaves the pods running. */
@@ -100,7 +100,7 @@ export const startKubelet = (deps: KubeletDeps, sources: KubeletSources, records
     .catch((e: unknown) => deps.log.warn("the pods were never listed", { error: String(e) }));
 
   return {
-    find: (namespace, name) => [...workers.values()].find((w) => w.ref.namespace === namespace && w.ref.name === name),
+    find: (namespace, name) => [...workers.values()].findLast((w) => w.ref.namespace === namespace && w.ref.name === name),
     workers: () => [...workers.values()],
     leave: async () => {
       for (const u of unsubscribe) u();

@@ -4,7 +4,8 @@ import { fabricNetns, nodeNetns, podNetns, shortUid } from "../instance.ts";
 import { DNS_SERVICE, FABRIC, gatewayAddresses, nodeAddresses, podAddresses, podRanges } from "./addresses.ts";
 
 /**
- * One step: first the sysctls (paths below /proc/sys/net, set inside the namespace, so that links made later inherit them),
+ * One step: first the sysctls (paths below /proc/sys/net, set inside the namespace, so that links made later inherit them; those
+ * below bridge/ only where there are such),
  * then the lines as one `ip -batch`. Without a namespace the lines run in the caller's.
  */
 export type Step = {
@@ -27,6 +28,9 @@ const QUIET_LINKS = [
   ["ipv4/conf/all/send_redirects", "0"],
 ] as const;
 const FORWARDING = [
+  // Where br_netfilter is loaded it would run the node's NAT on frames while they are bridged, and lose those a pod sends to itself.
+  ["bridge/bridge-nf-call-iptables", "0"],
+  ["bridge/bridge-nf-call-ip6tables", "0"],
   ["ipv4/ip_forward", "1"],
   ["ipv6/conf/all/forwarding", "1"],
 ] as const;

@@ -10,7 +10,10 @@ const applySysctls = (netns: string, sysctls: NonNullable<Step["sysctls"]>): voi
   using handle = openNetns(netnsPath(netns));
   // /proc/sys/net shows the calling thread's namespace, so plain synchronous writes do.
   inNetns(handle.fd, () => {
-    for (const [path, value] of sysctls) writeFileSync(`/proc/sys/net/${path}`, value);
+    for (const [path, value] of sysctls) {
+      if (path.startsWith("bridge/") && !existsSync(`/proc/sys/net/${path}`)) continue;
+      writeFileSync(`/proc/sys/net/${path}`, value);
+    }
   });
 };
 

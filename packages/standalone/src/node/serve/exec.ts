@@ -6,7 +6,7 @@ import type { Duplex, Readable, Writable } from "node:stream";
 import tty from "node:tty";
 import { openPty, resizePty } from "@ambit/shared/linux/pty.ts";
 import type { WebSocket } from "ws";
-import { type ExecTarget, execIn } from "../kubelet/exec.ts";
+import { type ExecTarget, execIn, killExec } from "../kubelet/exec.ts";
 import { CHANNEL, exitStatus, failureStatus, frame, parseFrame, parseResize } from "./channels.ts";
 
 const HIGH_WATER = 1024 * 1024;
@@ -39,7 +39,7 @@ const piped = (target: ExecTarget, command: readonly string[]): Session => {
     ],
     resize: () => {},
     exit,
-    kill: () => kill(child.pid),
+    kill: () => killExec(child.pid),
   };
 };
 
@@ -69,19 +69,11 @@ const onTerminal = (target: ExecTarget, command: readonly string[]): Session => 
   return {
     input: terminal,
     outputs: [[CHANNEL.stdout, terminal]],
-    resize: (size) => resizePty(pty.master, size),
+    // The master's fd is the terminal's to close: once it has, the number may be another file's.
+    resize: (size) => (terminal.destroyed ? undefined : resizePty(pty.master, size)),
     exit,
-    kill: () => kill(child.pid),
+    kill: () => killExec(child.pid),
   };
-};
-
-const kill = (pid: number | undefined): void => {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (e) {
-    if (!(e instanceof Error && "code" in e && e.code === "ESRCH")) throw e; // it has ended already
-  }
 };
 
 /** Serves one exec to its end: streams both ways, then the exit status on the error channel. A client that leaves ends the command. */
