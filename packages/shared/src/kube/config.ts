@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { apiServerFromEnvironment } from "../runtime/service-env.ts";
 
 export type TlsMaterial = {
   readonly ca?: string | Buffer;
@@ -36,10 +37,10 @@ export const readKubeConfig = (where: KubeConfigSource = {}): KubeConfig =>
 
 /** A pod's config read by ourselves: loading all of client-node would cost every pod half a second of CPU at start. */
 const inCluster = (): KubeConfig => {
-  const host = process.env.KUBERNETES_SERVICE_HOST;
-  const port = process.env.KUBERNETES_SERVICE_PORT;
-  if (host === undefined || port === undefined)
+  const where = apiServerFromEnvironment();
+  if (where === undefined)
     throw new Error("no kubeconfig given, and KUBERNETES_SERVICE_HOST/KUBERNETES_SERVICE_PORT are not set: not inside a cluster");
+  const { host, port } = where;
   return {
     server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
     namespace: readText(`${POD_DIR}/namespace`).trim(),

@@ -109,8 +109,6 @@ test("a new template is recorded as a revision that kubectl can undo to, pods ar
   const [revision, first] = plan.actions;
   assert.ok(revision?.do === "create" && first?.do === "create");
   assert.deepEqual((revision.object as ControllerRevision).data, {
-    apiVersion: "apps/v1",
-    kind: "DaemonSet",
     spec: { template: { $patch: "replace", ...ds.spec.template } },
   });
   assert.equal(nodeOf(first.object as Pod), "n1");
