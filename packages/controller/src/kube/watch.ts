@@ -38,98 +38,113 @@ type Feed = {
   clear(): void;
 };
 
-export const createSources = (options: SourcesOptions): Sources => {
-  const { client, graph, inputs, revision, world, log } = options;
-  const reflector = <T extends KubeObject>(resource: Resource) => createReflector<T>({ client, resource, world, log });
-
-  const feed = <T extends KubeObject>(
-    resource: Resource,
-    into: StaticCollection<T>,
-    wanted: (object: T) => boolean = () => true,
-  ): Feed => ({
+const createFeed = <T extends KubeObject>(
+  options: SourcesOptions,
+  to: { readonly resource: Resource; readonly into: StaticCollection<T>; readonly wanted: (object: T) => boolean },
+): Feed => {
+  const { client, graph, world, log } = options;
+  const { resource, into, wanted } = to;
+  return {
     resource,
     start: (signal) => {
-      const source = reflector<T>(resource);
+      const source = createReflector<T>({ client, resource, world, log });
       const stop = source.subscribe((events) =>
         graph.batch(() => {
           for (const e of events) pour(e, into, wanted);
         }),
       );
       // What is held stays when we stop: proxies must not be told that everything has gone.
-      const done = source.run(signal).finally(stop);
-      return { synced: firstList(source, signal), done };
+      return { synced: firstList(source, signal), done: source.run(signal).finally(stop) };
     },
     clear: () => into.replace([]),
-  });
-  const ours = (o: KubeObject): boolean => isOurs(o, revision);
-
-  const builtIn: readonly Feed[] = [
-    feed(RESOURCES.namespaces, inputs.namespaces),
-    feed(RESOURCES.nodes, inputs.nodes),
-    feed(RESOURCES.services, inputs.services),
-    feed(RESOURCES.pods, inputs.pods),
-    feed(RESOURCES.endpointSlices, inputs.endpointSlices),
-    feed(RESOURCES.deployments, inputs.deployments),
-  ];
-  const custom: readonly Feed[] = [
-    feed(RESOURCES.gatewayClasses, inputs.gatewayClasses),
-    feed(RESOURCES.gateways, inputs.gateways, ours),
-    feed(RESOURCES.httpRoutes, inputs.httpRoutes, ours),
-    feed(RESOURCES.authorizationPolicies, inputs.authorizationPolicies, ours),
-    feed(RESOURCES.peerAuthentications, inputs.peerAuthentications, ours),
-    feed(RESOURCES.serviceEntries, inputs.serviceEntries, ours),
-    feed(RESOURCES.workloadEntries, inputs.workloadEntries, ours),
-  ];
-
-  const ready = Promise.withResolvers<void>();
-  const run = async (signal: AbortSignal): Promise<void> => {
-    const crds = reflector<CustomResourceDefinition>(RESOURCES.customResourceDefinitions);
-    const running = new Map<string, Running & { readonly stop: AbortController }>();
-    const ended: Promise<void>[] = [];
-    const follow = (): void => {
-      const served = servedNames(crds.list());
-      options.served.replace([...served].map((name) => [name, name]));
-      for (const f of custom) {
-        const name = resourceName(f.resource);
-        const at = running.get(name);
-        if (served.has(name) && at === undefined) {
-          const stop = new AbortController();
-          running.set(name, { stop, ...f.start(AbortSignal.any([signal, stop.signal])) });
-        } else if (!served.has(name) && at !== undefined) {
-          at.stop.abort(new Error(`${name} is no longer served`));
-          running.delete(name);
-          ended.push(at.done.then(f.clear));
-        }
-      }
-    };
-    crds.subscribe(follow);
-    const followingCrds = crds.run(signal);
-    const always = builtIn.map((f) => f.start(signal));
-    const everything = async (): Promise<void> => {
-      await crds.synced(signal);
-      follow();
-      await Promise.all([...always, ...running.values()].map((r) => r.synced));
-    };
-    everything().then(ready.resolve, (cause: unknown) => {
-      if (signal.aborted) ready.reject(cause);
-      else ready.reject(new Error("the first list of Kubernetes objects failed", { cause }));
-    });
-    ready.promise.catch(() => undefined); // whoever waits in synced() hears of it
-    await Promise.all([followingCrds, ...always.map((r) => r.done)]);
-    await Promise.all([...[...running.values()].map((r) => r.done), ...ended]);
   };
-  return {
-    run,
-    synced: (signal) => Promise.race([ready.promise, aborted(signal).then(() => Promise.reject(signal.reason))]),
-  };
+};
+
+/** An object that is not (or no longer) wanted is as good as deleted. */
+const pour = <T extends KubeObject>(e: ReflectorEvent<T>, into: StaticCollection<T>, wanted: (object: T) => boolean): void => {
+  if (e.type === "upsert" && wanted(e.object)) into.set(keyOf(e.object), e.object);
+  else into.delete(keyOf(e.type === "upsert" ? e.object : e.old));
 };
 
 /** Resolves also when the kind stops being served meanwhile. */
 const firstList = <T extends KubeObject>(source: Reflector<T>, signal: AbortSignal): Promise<void> =>
   Promise.race([source.synced(), aborted(signal)]);
 
-/** An object that is not (or no longer) wanted is as good as deleted. */
-const pour = <T extends KubeObject>(e: ReflectorEvent<T>, into: StaticCollection<T>, wanted: (object: T) => boolean): void => {
-  if (e.type === "upsert" && wanted(e.object)) into.set(keyOf(e.object), e.object);
-  else into.delete(keyOf(e.type === "upsert" ? e.object : e.old));
+const feedsOf = (options: SourcesOptions): { readonly builtIn: readonly Feed[]; readonly custom: readonly Feed[] } => {
+  const { inputs, revision } = options;
+  const any = <T extends KubeObject>(resource: Resource, into: StaticCollection<T>): Feed =>
+    createFeed(options, { resource, into, wanted: () => true });
+  const ours = <T extends KubeObject>(resource: Resource, into: StaticCollection<T>): Feed =>
+    createFeed(options, { resource, into, wanted: (o) => isOurs(o, revision) });
+  return {
+    builtIn: [
+      any(RESOURCES.namespaces, inputs.namespaces),
+      any(RESOURCES.nodes, inputs.nodes),
+      any(RESOURCES.services, inputs.services),
+      any(RESOURCES.pods, inputs.pods),
+      any(RESOURCES.endpointSlices, inputs.endpointSlices),
+      any(RESOURCES.deployments, inputs.deployments),
+    ],
+    custom: [
+      any(RESOURCES.gatewayClasses, inputs.gatewayClasses),
+      ours(RESOURCES.gateways, inputs.gateways),
+      ours(RESOURCES.httpRoutes, inputs.httpRoutes),
+      ours(RESOURCES.authorizationPolicies, inputs.authorizationPolicies),
+      ours(RESOURCES.peerAuthentications, inputs.peerAuthentications),
+    ],
+  };
+};
+
+/** Starts and stops the feeds of custom kinds as their definitions come and go. */
+const followCustom = (feeds: readonly Feed[], signal: AbortSignal) => {
+  const running = new Map<Feed, Running & { readonly stop: AbortController }>();
+  const ended: Promise<void>[] = [];
+  return {
+    follow: (served: ReadonlySet<string>): void => {
+      for (const feed of feeds) {
+        const name = resourceName(feed.resource);
+        const at = running.get(feed);
+        if (served.has(name) && at === undefined) {
+          const stop = new AbortController();
+          running.set(feed, { stop, ...feed.start(AbortSignal.any([signal, stop.signal])) });
+        } else if (!served.has(name) && at !== undefined) {
+          at.stop.abort(new Error(`${name} is no longer served`));
+          running.delete(feed);
+          ended.push(at.done.then(feed.clear));
+        }
+      }
+    },
+    synced: () => Promise.all([...running.values()].map((r) => r.synced)),
+    done: () => Promise.all([...[...running.values()].map((r) => r.done), ...ended]),
+  };
+};
+
+export const createSources = (options: SourcesOptions): Sources => {
+  const { client, world, log } = options;
+  const { builtIn, custom } = feedsOf(options);
+  const ready = Promise.withResolvers<void>();
+  ready.promise.catch(() => undefined); // whoever waits in synced() hears of it
+  const run = async (signal: AbortSignal): Promise<void> => {
+    const crds = createReflector<CustomResourceDefinition>({ client, resource: RESOURCES.customResourceDefinitions, world, log });
+    const customs = followCustom(custom, signal);
+    const follow = (): void => {
+      const served = servedNames(crds.list());
+      options.served.replace([...served].map((name) => [name, name]));
+      customs.follow(served);
+    };
+    crds.subscribe(follow);
+    const always = builtIn.map((f) => f.start(signal));
+    const everything = async (): Promise<void> => {
+      await crds.synced(signal);
+      follow();
+      await Promise.all([...always.map((r) => r.synced), customs.synced()]);
+    };
+    everything().then(ready.resolve, ready.reject);
+    await Promise.all([crds.run(signal), ...always.map((r) => r.done)]);
+    await customs.done();
+  };
+  return {
+    run,
+    synced: (signal) => Promise.race([ready.promise, aborted(signal).then(() => Promise.reject(signal.reason))]),
+  };
 };

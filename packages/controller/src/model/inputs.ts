@@ -13,8 +13,6 @@ import type {
   PeerAuthentication,
   Pod,
   Service,
-  ServiceEntry,
-  WorkloadEntry,
 } from "@ambit/shared/kube/objects.ts";
 import type { Graph } from "../collections/core.ts";
 import { sameData } from "../collections/equal.ts";
@@ -32,8 +30,6 @@ export type InputTypes = {
   readonly httpRoutes: HTTPRoute;
   readonly authorizationPolicies: AuthorizationPolicy;
   readonly peerAuthentications: PeerAuthentication;
-  readonly serviceEntries: ServiceEntry;
-  readonly workloadEntries: WorkloadEntry;
 };
 
 /** Keyed by "namespace/name", or "name" for cluster-wide kinds. */
@@ -53,8 +49,6 @@ export const createInputs = (graph: Graph): Inputs => {
     httpRoutes: input("HTTPRoutes"),
     authorizationPolicies: input("AuthorizationPolicies"),
     peerAuthentications: input("PeerAuthentications"),
-    serviceEntries: input("ServiceEntries"),
-    workloadEntries: input("WorkloadEntries"),
   };
 };
 

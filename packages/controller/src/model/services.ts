@@ -25,11 +25,12 @@ export const protocolWord = (p: Pick<ServicePort, "name" | "appProtocol" | "port
     if (word === "kubernetes.io/wss") return "https";
     return word;
   }
-  if (TCP_PORTS.has(p.port)) return "tcp";
   const name = (p.name ?? "").toLowerCase();
-  return name.startsWith("grpc-web") ? "grpc-web" : name.split("-")[0];
+  const word = name.startsWith("grpc-web") ? "grpc-web" : name.split("-")[0];
+  return TCP_PORTS.has(p.port) && (word === undefined || !WORDS.has(word)) ? "tcp" : word;
 };
-/** Server-first protocols: sniffing them would wait for bytes that never come. */
+const WORDS: ReadonlySet<string> = new Set(["http", "http2", "grpc", "grpc-web", "tcp", "tls", "https", "udp", "mongo", "mysql", "redis"]);
+/** Server-first protocols, unless the port says otherwise: sniffing them would wait for bytes that never come. */
 const TCP_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
 
 export const appProtocolOf = (p: ServicePort): AppProtocol => {

@@ -232,6 +232,8 @@ const protocols: readonly (readonly [Partial<ServicePort>, string])[] = [
   [{ name: "tcp", appProtocol: "kubernetes.io/ws" }, "HTTP11"],
   [{ name: "x", appProtocol: "kubernetes.io/wss" }, "TLS"],
   [{ name: "x", port: 3306 }, "TCP"],
+  [{ port: 53 }, "TCP"],
+  [{ name: "http", port: 3306 }, "HTTP11"],
 ];
 for (const [p, expect] of protocols)
   test(`protocol of ${JSON.stringify(p)}`, () => assert.equal(appProtocolOf({ port: 80, ...p }), expect));

@@ -1,7 +1,7 @@
 // Who writes statuses, and when? (the leader, on change, again after a failure)
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import { isNotFound } from "@ambit/shared/kube/error.ts";
+import { isConflict, isNotFound } from "@ambit/shared/kube/error.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";
@@ -50,7 +50,10 @@ export const writeStatuses = async (options: StatusWriterOptions, signal: AbortS
   const queue = createQueue({
     world,
     work,
-    onError: (object, error) => log("status_not_written", { object, error: error instanceof Error ? error.message : String(error) }),
+    onError: (object, error) => {
+      if (isConflict(error)) return; // somebody else wrote first: the next try reads what they wrote
+      log("status_not_written", { object, error: error instanceof Error ? error.message : String(error) });
+    },
   });
   const stops = [
     statuses.subscribe((changes) => {
