@@ -142,3 +142,15 @@ test("undo: the template of an old revision makes that revision the newest", () 
   const update = plan.actions[0];
   assert.ok(update?.do === "update" && (update.object as ControllerRevision).revision === 3);
 });
+
+test("status: while a surge pod comes up beside an old one, the node counts as available but not as updated", () => {
+  const ds = daemonSet();
+  const labelsOf = (hash: string) => ({ app: "zt", "controller-revision-hash": hash });
+  const mine = { owner: owner("DaemonSet", "zt"), node: "n1" };
+  const pods = [
+    pod("a", { ...mine, labels: labelsOf("old"), age: 90 }),
+    pod("b", { ...mine, labels: labelsOf(templateHash(ds.spec.template)), age: 5, ready: false }),
+  ];
+  const status = statusIn(reconcileDaemonSet(ds, view({ nodes: [node("n1")], pods })));
+  assert.deepEqual([status?.updatedNumberScheduled, status?.numberAvailable, status?.numberReady], [0, 1, 1]);
+});

@@ -6,7 +6,7 @@ import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";
 import { claim, ownersOf } from "../pods/owned.ts";
-import { isAvailable, isReady, isTerminal, podOf, untilAvailable } from "../pods/state.ts";
+import { byAge, isAvailable, isReady, isTerminal, podOf, untilAvailable } from "../pods/state.ts";
 import { history, REVISION_HASH } from "./history.ts";
 import { nodeOf, placement, specFor } from "./nodes.ts";
 import { moves, type NodePods } from "./update.ts";
@@ -61,10 +61,13 @@ export const reconcileDaemonSet = (found: DaemonSet, view: Pick<View, "pods" | "
   };
 };
 
+const living = (n: NodePods): Pod[] => n.pods.filter((p) => !isTerminal(p) && p.metadata.deletionTimestamp === undefined);
+
 const statusOf = (ds: DaemonSet, nodes: readonly NodePods[], at: { hash: string; now: number }): NonNullable<DaemonSet["status"]> => {
   const wanted = nodes.filter((n) => n.place === "run");
-  const living = (n: NodePods): Pod[] => n.pods.filter((p) => !isTerminal(p) && p.metadata.deletionTimestamp === undefined);
-  const having = (fits: (p: Pod) => boolean): number => wanted.filter((n) => living(n).some(fits)).length;
+  // A node's oldest pod speaks for it: while a surge pod comes up beside an old one, the node is not updated yet.
+  const speakers = wanted.flatMap((n) => byAge(living(n))[0] ?? []);
+  const having = (fits: (p: Pod) => boolean): number => speakers.filter(fits).length;
   const available = having((p) => isAvailable(p, ds.spec.minReadySeconds ?? 0, at.now));
   return {
     currentNumberScheduled: having(() => true),
