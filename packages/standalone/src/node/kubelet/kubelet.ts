@@ -81,28 +81,33 @@ export const startKubelet = (deps: KubeletDeps, sources: KubeletSources, records
       for (const w of workers.values()) if (w.ref.namespace === namespace) w.changed(kind, name);
     }
   };
-  const unsubscribe = [
-    sources.pods.subscribe((events) => {
-      for (const e of events) {
-        if (e.type === "upsert") upsert(e.object);
-        else workers.get(e.old.metadata.uid ?? "")?.removed();
-      }
-    }),
-    sources.configMaps.subscribe((events) => notify("configMap", events)),
-    sources.secrets.subscribe((events) => notify("secret", events)),
-  ];
-  sources.pods
-    .synced()
-    .then(() => {
-      const wanted = new Set(sources.pods.list().map((p) => p.metadata.uid));
-      for (const [uid, w] of workers) if (!wanted.has(uid)) w.removed();
-    })
-    .catch((e: unknown) => deps.log.warn("the pods were never listed", { error: String(e) }));
+  const unsubscribe: (() => void)[] = [];
+  let left = false;
+  // Pods wait for the first list of what they read: before it an optional ConfigMap would look absent, and its files be taken away.
+  const follow = async (): Promise<void> => {
+    await Promise.all([sources.configMaps.synced(), sources.secrets.synced()]);
+    if (left) return;
+    unsubscribe.push(
+      sources.configMaps.subscribe((events) => notify("configMap", events)),
+      sources.secrets.subscribe((events) => notify("secret", events)),
+      sources.pods.subscribe((events) => {
+        for (const e of events) {
+          if (e.type === "upsert") upsert(e.object);
+          else workers.get(e.old.metadata.uid ?? "")?.removed();
+        }
+      }),
+    );
+    await sources.pods.synced();
+    const wanted = new Set(sources.pods.list().map((p) => p.metadata.uid));
+    for (const [uid, w] of workers) if (!wanted.has(uid)) w.removed();
+  };
+  follow().catch((e: unknown) => deps.log.warn("the pods were never listed", { error: String(e) }));
 
   return {
     find: (namespace, name) => [...workers.values()].findLast((w) => w.ref.namespace === namespace && w.ref.name === name),
     workers: () => [...workers.values()],
     leave: async () => {
+      left = true;
       for (const u of unsubscribe) u();
       await Promise.all([...workers.values()].map((w) => w.leave()));
     },

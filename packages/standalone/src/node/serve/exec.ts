@@ -76,6 +76,19 @@ const onTerminal = (target: ExecTarget, command: readonly string[]): Session => 
   };
 };
 
+/** Passes bytes on; a receiver that is slower than the client makes the client wait. */
+export const writeOrWait = (socket: WebSocket, to: Writable | undefined, bytes: Buffer): void => {
+  if (to === undefined || to.destroyed || to.writableEnded || to.write(bytes)) return;
+  const resume = (): void => {
+    to.off("drain", resume);
+    to.off("close", resume);
+    socket.resume();
+  };
+  socket.pause();
+  to.once("drain", resume);
+  to.once("close", resume);
+};
+
 /** Serves one exec to its end: streams both ways, then the exit status on the error channel. A client that leaves ends the command. */
 export const serveExec = async (socket: WebSocket, target: ExecTarget, request: ExecRequest): Promise<void> => {
   const end = (status: object): void => {
@@ -94,7 +107,7 @@ export const serveExec = async (socket: WebSocket, target: ExecTarget, request: 
     const message = parseFrame(data);
     if (message.kind === "close" && message.channel === CHANNEL.stdin) session.input?.end();
     if (message.kind !== "data") return;
-    if (message.channel === CHANNEL.stdin && request.stdin) session.input?.write(message.bytes);
+    if (message.channel === CHANNEL.stdin && request.stdin) writeOrWait(socket, session.input, message.bytes);
     const size = message.channel === CHANNEL.resize ? parseResize(message.bytes) : undefined;
     if (size !== undefined) session.resize(size);
   });

@@ -5,6 +5,7 @@ import { openNetns } from "@ambit/shared/linux/netns.ts";
 import { socketIn } from "@ambit/shared/linux/socket.ts";
 import type { WebSocket } from "ws";
 import { frame, parseFrame } from "./channels.ts";
+import { writeOrWait } from "./exec.ts";
 
 const HIGH_WATER = 1024 * 1024;
 
@@ -41,7 +42,7 @@ export const servePortForward = (socket: WebSocket, netnsPath: string, ports: re
   });
   socket.on("message", (data: Buffer) => {
     const message = parseFrame(data);
-    if (message.kind === "data" && message.channel % 2 === 0) connections[message.channel / 2]?.write(message.bytes);
+    if (message.kind === "data" && message.channel % 2 === 0) writeOrWait(socket, connections[message.channel / 2], message.bytes);
     if (message.kind === "close") connections[message.channel / 2]?.end();
   });
   socket.once("close", () => {
