@@ -53,6 +53,17 @@ const up = (...args: string[]): Up => {
   return { child, said: () => said, line, exit };
 };
 
+/** As the CLI starts it: with a channel, in a process that is then killed. */
+const parentOf = (...args: string[]): ChildProcess =>
+  spawn(
+    process.execPath,
+    [
+      "-e",
+      `require("node:child_process").spawn(process.execPath, ${JSON.stringify([MAIN, ...args])}, { stdio: ["ignore", "inherit", "inherit", "ipc"] })`,
+    ],
+    { stdio: ["ignore", "pipe", "ignore"] },
+  );
+
 const READY = /API server (https:\/\/127\.0\.0\.1:\d+) · kubeconfig (\S+) · 1 node ready in [\d.]+ s\n/;
 const instanceId = (): string => {
   const own = readdirSync("/run/ambit").find(
@@ -127,5 +138,23 @@ test("up, kill -9 of the API server, a second up, kill -9 of the supervisor, up 
 
   again.child.kill("SIGINT");
   assert.equal(await again.exit, 0);
+  assert.deepEqual(left(id), []);
+});
+
+test("when the process that started it is killed, the cluster goes with it", { timeout: 90_000 }, async () => {
+  const parent = parentOf("--nodes", "1", "--data", data, "--port", "0");
+  await new Promise<void>((resolve, reject) => {
+    let said = "";
+    parent.stdout?.on("data", (c: Buffer) => {
+      said += c.toString();
+      if (READY.test(said)) resolve();
+    });
+    parent.on("exit", () => reject(new Error(`ended before it was ready: ${said}`)));
+  });
+  const id = instanceId();
+  // Closed when the last process holding it is gone: the supervisor, after it has taken everything down.
+  const closed = new Promise((resolve) => parent.stdout?.on("close", resolve));
+  parent.kill("SIGKILL");
+  await closed;
   assert.deepEqual(left(id), []);
 });
