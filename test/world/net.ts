@@ -66,26 +66,46 @@ export const readUntil = (socket: Socket, mark: string, deadlineMs = 10_000): Pr
     deadlineMs,
   );
 
-/** How a call ended, in one word for tables: "open", "refused", "reset", "closed" (ended without a byte), or the error's code. */
+/** Resolves when the socket has come to its end, in whatever way; its "error" is then accounted for. */
+export const ended = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => resolve();
+    socket.once("end", done).once("close", done).once("error", done);
+  });
+
+const ENDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "refused",
+  ECONNRESET: "reset",
+  EPIPE: "reset",
+  EHOSTUNREACH: "unreachable",
+  ENETUNREACH: "unreachable",
+};
+
+const endOf = (e: unknown): string => {
+  const code = (e as NodeJS.ErrnoException).code;
+  if (code !== undefined) return ENDS[code] ?? code;
+  return e instanceof Error && / not within /.test(e.message) ? "silent" : String(e);
+};
+
+/** How a call ended, in one word for tables: "open" (it answered), "refused", "reset", "closed" (ended without a byte), "unreachable", "silent". */
 export const fate = async (place: Place, to: To, greeting: string): Promise<string> => {
   let socket: Socket;
   try {
     socket = await dial(place, to, 5_000);
   } catch (e) {
-    return (e as NodeJS.ErrnoException).code === "ECONNREFUSED" ? "refused" : String((e as NodeJS.ErrnoException).code ?? e);
+    return endOf(e);
   }
   try {
+    const answer = new Promise<string>((resolve, reject) => {
+      socket
+        .once("data", () => resolve("open"))
+        .once("end", () => resolve("closed"))
+        .once("error", reject);
+    });
     socket.write(greeting);
-    await within(
-      "an answer",
-      Promise.race([once(socket, "data"), once(socket, "end").then(() => Promise.reject(new Error("closed")))]),
-      10_000,
-    );
-    return "open";
+    return await within("an answer", answer, 10_000);
   } catch (e) {
-    const code = (e as NodeJS.ErrnoException).code;
-    if (code === "ECONNRESET" || code === "EPIPE") return "reset";
-    return e instanceof Error && e.message === "closed" ? "closed" : String(e);
+    return endOf(e);
   } finally {
     socket.destroy();
   }

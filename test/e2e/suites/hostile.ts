@@ -1,7 +1,6 @@
 // Peers that lie: wrong identities, wrong authorities, calls straight to ztunnel's own ports.
 import assert from "node:assert/strict";
 import { createPublicKey } from "node:crypto";
-import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
@@ -48,15 +47,16 @@ const connectAs = async (
   const secure = connectTls({ socket: tcp, ALPNProtocols: ["h2"], minVersion: "TLSv1.3", rejectUnauthorized: false, ...tls });
   const session = connectHttp2("https://ztunnel", { createConnection: () => secure });
   try {
-    const failed = Promise.race([once(session, "error"), once(session, "close"), once(secure, "error")]).then(() => "refused" as const);
-    const headers =
-      ask.method === undefined
-        ? { ":method": "CONNECT", ":authority": ask.authority }
-        : { ":method": ask.method, ":authority": ask.authority, ":scheme": "https", ":path": "/" };
-    const stream = session.request(headers, { endStream: false });
-    stream.on("error", () => undefined); // the session's end is what counts
-    const answered = once(stream, "response").then(([h]) => Number((h as Record<string, unknown>)[":status"]));
-    return await within("an answer to CONNECT", Promise.race([answered, failed]), 10_000);
+    const answer = new Promise<number | "refused">((resolve) => {
+      const refused = (): void => resolve("refused");
+      secure.on("error", refused).on("close", refused);
+      session.on("error", refused).on("close", refused);
+      const method = ask.method ?? "CONNECT";
+      const rest = method === "CONNECT" ? {} : { ":scheme": "https", ":path": "/" };
+      const stream = session.request({ ":method": method, ":authority": ask.authority, ...rest }, { endStream: false });
+      stream.on("error", refused).on("response", (h) => resolve(Number(h[":status"])));
+    });
+    return await within("an answer to CONNECT, or its refusal", answer, 10_000);
   } finally {
     session.destroy();
     secure.destroy();
@@ -92,7 +92,7 @@ export const hostile = (ctx: () => Context): void => {
       authority: () => `10.244.9.9:${PORTS.echo}`,
       want: 400,
     },
-    { name: "CONNECT to nonsense", papers: () => ({ uri: CLIENT }), authority: () => "not an authority", want: 400 },
+    { name: "CONNECT to nonsense", papers: () => ({ uri: CLIENT }), authority: () => "no-port", want: 400 },
     { name: "GET instead of CONNECT", papers: () => ({ uri: CLIENT }), method: "GET", want: 400 },
     {
       name: "CONNECT to ztunnel's own port through the tunnel",
@@ -125,7 +125,7 @@ export const hostile = (ctx: () => Context): void => {
         ];
         for (const host of hosts) {
           const end = await fate(place, { host, port }, "GET / HTTP/1.1\r\n\r\n");
-          assert.match(end, /refused|reset|closed|EHOSTUNREACH|ENETUNREACH/, `${host}:${port}`);
+          assert.match(end, /refused|reset|closed|unreachable|silent/, `${host}:${port}`);
         }
       });
 

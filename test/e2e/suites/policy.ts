@@ -1,8 +1,7 @@
 // Who may call whom: STRICT, L4 policies, live connections that a new policy ends, probes.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { test } from "node:test";
-import { dial, fate, readUntil } from "../../world/net.ts";
+import { dial, ended, fate, readUntil } from "../../world/net.ts";
 import { until, within } from "../../world/until.ts";
 import type { Context } from "../context.ts";
 import { PORTS, peerAuthentication } from "../fixture.ts";
@@ -21,9 +20,16 @@ const held = (ctx: Context, key: string, yes: boolean): Promise<true> =>
     (await ctx.policiesHeld()).every((p) => p.includes(key) === yes) ? true : undefined,
   );
 
+/** Takes a test's object away again, and waits until no ztunnel holds it. */
+const remove = async (c: Context, kind: string, name: string): Promise<void> => {
+  await c.cluster.kubectl("-n", "mesh", "delete", kind, name, "--ignore-not-found");
+  await held(c, kind === "peerauthentication" ? "istio-system/istio_converted_static_strict" : `mesh/${name}`, false);
+};
+
 export const policy = (ctx: () => Context): void => {
-  test("STRICT refuses plaintext and lets mTLS through; PERMISSIVE lets it in again", async () => {
+  test("STRICT refuses plaintext and lets mTLS through; PERMISSIVE lets it in again", async (t) => {
     const c = ctx();
+    t.after(() => remove(c, "peerauthentication", "default"));
     const to = { host: await c.ip("mesh/server2"), port: PORTS.echo };
     await c.cluster.apply(peerAuthentication("mesh", "STRICT"));
     await held(c, "istio-system/istio_converted_static_strict", true);
@@ -36,8 +42,9 @@ export const policy = (ctx: () => Context): void => {
     await until("plaintext let in", async () => ((await fate(await c.place("plain/client"), to, "x")) === "open" ? true : undefined));
   });
 
-  test("kubelet's probes reach a pod under STRICT", async () => {
+  test("kubelet's probes reach a pod under STRICT", async (t) => {
     const c = ctx();
+    t.after(() => remove(c, "peerauthentication", "default"));
     await c.cluster.apply(peerAuthentication("mesh", "STRICT"));
     await held(c, "istio-system/istio_converted_static_strict", true);
     await c.cluster.kubectl("-n", "mesh", "rollout", "restart", "deployment/server1");
@@ -47,12 +54,11 @@ export const policy = (ctx: () => Context): void => {
       (await c.pod("mesh/server1")).metadata.annotations?.["ambient.istio.io/redirection"] === "enabled" ? true : undefined,
     );
     assert.ok(pod.status?.conditions?.some((x) => x.type === "Ready" && x.status === "True"));
-    await c.cluster.kubectl("-n", "mesh", "delete", "peerauthentication", "default");
-    await held(c, "istio-system/istio_converted_static_strict", false);
   });
 
-  test("an ALLOW policy admits its principal and nobody else (test_policy)", async () => {
+  test("an ALLOW policy admits its principal and nobody else (test_policy)", async (t) => {
     const c = ctx();
+    t.after(() => remove(c, "authorizationpolicy", "only-client"));
     const to = { host: await c.ip("mesh/server2"), port: PORTS.echo };
     await c.cluster.apply(L4("only-client", "ALLOW", "cluster.local/ns/mesh/sa/client"));
     await until("other refused", async () => (/closed|reset/.test(await fate(await c.place("mesh/other"), to, "x")) ? true : undefined));
@@ -61,27 +67,24 @@ export const policy = (ctx: () => Context): void => {
     const node = (await c.pod("mesh/server2")).spec?.nodeName ?? "";
     const log = await c.ztunnelLog(node, "error", "only-client");
     assert.ok(log.length > 0, "the refusal names the policy in the access log");
-    await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "only-client");
-    await held(c, "mesh/only-client", false);
   });
 
-  test("a policy that starts to deny ends the live connection", async () => {
+  test("a policy that starts to deny ends the live connection", async (t) => {
     const c = ctx();
+    t.after(() => remove(c, "authorizationpolicy", "no-client"));
     const socket = await dial(await c.place("mesh/client1"), { host: await c.ip("mesh/server2"), port: PORTS.echo });
     socket.write("before.");
     await readUntil(socket, "before.");
-    const ended = Promise.race([once(socket, "close"), once(socket, "end"), once(socket, "error")]);
+    const cut = ended(socket);
     socket.resume();
     await c.cluster.apply(L4("no-client", "DENY", "cluster.local/ns/mesh/sa/client"));
-    await within("the live connection cut", ended, 20_000);
+    await within("the live connection cut", cut, 20_000);
     socket.destroy();
-    await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "no-client");
-    await held(c, "mesh/no-client", false);
-    assert.equal(await fate(await c.place("mesh/client1"), { host: await c.ip("mesh/server2"), port: PORTS.echo }, "x"), "open");
   });
 
-  test("a policy with a matcher that cannot be read is refused with one sentence, and the last good state stays", async () => {
+  test("a policy with a matcher that cannot be read is refused with one sentence, and the last good state stays", async (t) => {
     const c = ctx();
+    t.after(() => remove(c, "authorizationpolicy", "bad"));
     const bad = `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: bad, namespace: mesh }
@@ -98,7 +101,6 @@ spec:
         return /10\.0\.0\.0\/99/.test(JSON.stringify((JSON.parse(text) as { status?: unknown }).status ?? {})) ? text : undefined;
       });
       assert.match(message, /"status": "False"/);
-      await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "bad");
     } else assert.match(applied.stderr, /ipBlocks|10\.0\.0\.0\/99/);
     await until("traffic as before", async () =>
       (await fate(await c.place("mesh/client1"), { host: await c.ip("mesh/server2"), port: PORTS.echo }, "x")) === "open"

@@ -29,6 +29,9 @@ export const H2_SETTINGS = {
   enablePush: false,
 };
 
+/** An option of node:http2 that its types do not know: no Date of our own. */
+const AS_IT_IS = { sendDate: false };
+
 type Turn = { readonly stream: ServerHttp2Stream; readonly counts: Counts };
 
 const headBytes = (raw: readonly string[]): number => raw.reduce((sum, text) => sum + text.length, 0);
@@ -39,7 +42,7 @@ const writeAnswer = async (t: Turn, io: ReturnType<typeof byteStream>, method: s
   const fields = endToEnd(r.headers);
   const raw = toRaw([[":status", String(r.status)], ...fields]);
   t.counts.sentHead += headBytes(raw);
-  t.stream.respond(raw, bare ? { endStream: true } : { waitForTrailers: true });
+  t.stream.respond(raw, { ...AS_IT_IS, ...(bare ? { endStream: true } : { waitForTrailers: true }) });
   if (bare) return;
   await writeH2Body({ stream: t.stream, io }, r.body, (n) => {
     t.counts.sent += n;

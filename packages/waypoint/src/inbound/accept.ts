@@ -138,6 +138,17 @@ const protocolOf = async (io: ByteStream, port: Addressed["port"], d: AcceptDeps
   }
 };
 
+/** A connection that has said nothing yet has nothing to finish when we shut down. */
+const whileSilent = async <T>(duplex: Duplex, drain: AbortSignal, told: Promise<T>): Promise<T> => {
+  const cut = (): void => void duplex.destroy(new Error("the waypoint is shutting down"));
+  drain.addEventListener("abort", cut, { once: true });
+  try {
+    return await told;
+  } finally {
+    drain.removeEventListener("abort", cut);
+  }
+};
+
 const serveAccepted = async (a: Accepted, d: AcceptDeps): Promise<void> => {
   const stop = new AbortController();
   const addressed = lookUp(a, d);
@@ -147,7 +158,7 @@ const serveAccepted = async (a: Accepted, d: AcceptDeps): Promise<void> => {
   }
   const opaque = addressed.port.protocol === "TCP" || addressed.port.protocol === "TLS";
   const io = opaque ? undefined : byteStream(a.duplex);
-  const protocol = io === undefined ? "opaque" : await protocolOf(io, addressed.port, d);
+  const protocol = io === undefined ? "opaque" : await whileSilent(a.duplex, d.drain, protocolOf(io, addressed.port, d));
   // Registered before the decision: a policy push in between must not be missed.
   const info: LiveConnection = { connection: a.connection, target: a.target, protocol: protocol === "opaque" ? "tcp" : "http" };
   using _ = d.live.track(info, (reason) => {

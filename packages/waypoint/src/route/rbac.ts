@@ -2,7 +2,8 @@
 
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { PolicySet } from "@ambit/shared/authz/authorize.ts";
-import type { AuthzSubject, Match, Policy, Rule } from "@ambit/shared/authz/types.ts";
+import { isEmptyMatch } from "@ambit/shared/authz/match.ts";
+import type { AuthzSubject, Clause, Match, Policy, Rule } from "@ambit/shared/authz/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { WaypointService } from "@ambit/shared/route/types.ts";
 import { asRecord } from "../http/fields.ts";
@@ -31,10 +32,16 @@ const withoutHttp = (m: Match): Match => ({
   headers: [],
 });
 
+/** A match that asked for HTTP only now always holds; left empty it would count as no match at all. */
+const widened = (c: Clause): Clause => {
+  const matches = c.matches.map(withoutHttp);
+  return c.matches.some((m, i) => asksHttp(m) && isEmptyMatch(matches[i] ?? m)) ? { matches: [] } : { matches };
+};
+
 const tcpRules = (p: Policy): readonly Rule[] =>
   p.action === "ALLOW"
     ? p.rules.filter((r) => !r.clauses.some((c) => c.matches.some(asksHttp)))
-    : p.rules.map((r) => ({ clauses: r.clauses.map((c) => ({ matches: c.matches.map(withoutHttp) })) }));
+    : p.rules.map((r) => ({ clauses: r.clauses.map(widened) }));
 
 /**
  * The policies as they hold for a connection that has no HTTP attributes: an ALLOW rule that asks for one is dropped, a

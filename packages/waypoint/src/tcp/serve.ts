@@ -104,11 +104,16 @@ export const serveTcp = async (
     sent: 0,
     failure: undefined,
   };
-  d.observe.opened(report);
+  let told = false;
+  const opened = (): void => {
+    if (!told) d.observe.opened(report);
+    told = true;
+  };
   try {
     const denied = authorizeTcp(connection, addressed);
     if (denied !== undefined) throw denied;
     const upstream = await open(report, signal, d);
+    opened(); // not before it is known where it goes: that is among the labels
     const forward = {
       add: (n: number) => {
         report.received += n;
@@ -125,5 +130,6 @@ export const serveTcp = async (
     downstream.on("error", () => undefined);
     downstream.destroy();
   }
+  opened();
   d.observe.closed(report);
 };

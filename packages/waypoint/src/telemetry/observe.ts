@@ -1,6 +1,6 @@
 // Who counts and logs what passes? (istio_requests_total and friends, istio_tcp_*, the access log)
 
-import { serviceKey } from "@ambit/shared/state/types.ts";
+import { identityOf, serviceKey } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { LogOutput } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
@@ -54,9 +54,11 @@ export const createTelemetry = (d: TelemetryDeps): Telemetry => {
   const endsOf = (c: Connection, a: Addressed, u: Upstream | TcpReport["upstream"]): TrafficEnds => {
     const service = u?.service ?? a.service;
     const name = d.view.service(serviceKey(service))?.name ?? (service.hostname === a.service.hostname ? a.service.name : "");
+    const source = d.view.workloadByAddress(d.network, c.source.ip);
     return {
       peer: c.peer,
-      source: d.view.workloadByAddress(d.network, c.source.ip),
+      // An address may have a new owner already; the certificate says whose connection this is.
+      source: source !== undefined && identityOf(source).uri === c.peer.uri ? source : undefined,
       destination: u?.workload,
       service: { namespace: service.namespace, hostname: service.hostname, name },
     };
