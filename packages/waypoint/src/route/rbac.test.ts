@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { authorize } from "@ambit/shared/authz/authorize.ts";
+import { EMPTY_MATCH, type Match } from "@ambit/shared/authz/types.ts";
+import { ip } from "@ambit/shared/state/fixtures.ts";
+import { CLIENT, owned, policy, VIP } from "../test/rig.ts";
+import { httpSubject, tcpPolicySet, tcpSubject } from "./rbac.ts";
+
+const caller = { peer: CLIENT, source: { ip: ip("10.244.1.7"), port: 1 }, destination: { ip: VIP, port: 80 } };
+const rule = (m: Partial<Match>) => ({ clauses: [{ matches: [{ ...EMPTY_MATCH, ...m }] }] });
+const get = { methods: [{ kind: "exact" as const, value: "GET" }] };
+const notAdmin = { notPaths: [{ kind: "prefix" as const, value: "/admin" }] };
+const namespaces = [{ kind: "exact" as const, value: "shop" }];
+
+test("an opaque connection: an ALLOW rule that asks for HTTP is dropped, a DENY rule loses that condition", () => {
+  const allowed = (action: "ALLOW" | "DENY", m: Partial<Match>) =>
+    authorize(tcpPolicySet(owned({ policies: [policy({ action, rules: [rule(m)] })] })), tcpSubject(caller)).allowed;
+  assert.equal(allowed("ALLOW", { namespaces }), true);
+  assert.equal(allowed("ALLOW", { namespaces, ...get }), false);
+  assert.equal(allowed("ALLOW", { namespaces, ...notAdmin }), false);
+  assert.equal(allowed("DENY", { namespaces, ...get }), false);
+  assert.equal(allowed("DENY", { notNamespaces: namespaces, ...get }), true);
+  assert.equal(allowed("DENY", get), false);
+});
+
+test("a policy that could not be compiled denies", () => {
+  const verdict = authorize(tcpPolicySet(owned({ brokenPolicies: [{ key: "shop/x", reason: "r" }] })), tcpSubject(caller));
+  assert.deepEqual(verdict, { allowed: false, why: "missing-policy", policy: "shop/x" });
+});
+
+test("what policies are asked: normalised path without query, host in lower case, values of one name joined", () => {
+  const s = httpSubject(caller, {
+    method: "GET",
+    path: "/a/../b?c=/d",
+    authority: "Reviews",
+    headers: [
+      ["x", "1"],
+      ["x", "2"],
+    ],
+  });
+  assert.deepEqual([s.http?.path, s.http?.host, s.http?.headers.x, s.http?.headers.host], ["/b", "reviews", "1,2", "Reviews"]);
+  assert.equal(s.http?.headers.constructor, undefined);
+});
