@@ -122,3 +122,8 @@ test("kubeconfig: the current context's server, credentials and namespace; one s
     rmSync(dir, { recursive: true });
   }
 });
+
+test("outside a cluster and without a kubeconfig: said in one sentence, whoever looks", () => {
+  assert.throws(() => loadKubeConfig({ env: {} }), /not inside a cluster/);
+  if (process.env.KUBERNETES_SERVICE_HOST === undefined) assert.throws(() => loadKubeConfig(), /not inside a cluster/);
+});

@@ -2,7 +2,6 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { apiServerFromEnvironment } from "../runtime/service-env.ts";
 
 export type TlsMaterial = {
   readonly ca?: string | Buffer;
@@ -24,7 +23,12 @@ export type KubeConfig = {
 };
 
 /** A kubeconfig file and one of its contexts (else its current one); without a file, the pod's own service account. */
-export type KubeConfigSource = { readonly kubeconfig?: string | undefined; readonly context?: string | undefined };
+export type KubeConfigSource = {
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+  /** Of a pod: its variables (KUBERNETES_SERVICE_HOST and _PORT are read). Without them client-node looks for itself, at the cost of loading it. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+};
 
 const POD_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -33,21 +37,38 @@ const POD_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
  * plugins, OIDC), or the pod's own service account when no file is given. Throws one clear sentence when it cannot be used.
  */
 export const readKubeConfig = (where: KubeConfigSource = {}): KubeConfig =>
-  where.kubeconfig === undefined || where.kubeconfig === "" ? inCluster() : fromFile(where.kubeconfig, where.context);
+  where.kubeconfig === undefined || where.kubeconfig === "" ? inCluster(where.env) : fromFile(where.kubeconfig, where.context);
 
 /** A pod's config read by ourselves: loading all of client-node would cost every pod half a second of CPU at start. */
-const inCluster = (): KubeConfig => {
-  const where = apiServerFromEnvironment();
-  if (where === undefined)
-    throw new Error("no kubeconfig given, and KUBERNETES_SERVICE_HOST/KUBERNETES_SERVICE_PORT are not set: not inside a cluster");
-  const { host, port } = where;
+const inCluster = (env: KubeConfigSource["env"]): KubeConfig => {
+  const server = env === undefined ? serverByLibrary() : serverFrom(env);
   return {
-    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    server,
     namespace: readText(`${POD_DIR}/namespace`).trim(),
     tls: () => ({ ca: readText(`${POD_DIR}/ca.crt`) }),
     headers: async () => ({ authorization: `Bearer ${readText(`${POD_DIR}/token`).trim()}` }),
   };
 };
+
+const NOT_INSIDE = "no kubeconfig given, and KUBERNETES_SERVICE_HOST/KUBERNETES_SERVICE_PORT are not set: not inside a cluster";
+
+const serverFrom = (env: Readonly<Record<string, string | undefined>>): string => {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
+  if (host === undefined || port === undefined) throw new Error(NOT_INSIDE);
+  return `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
+};
+
+const serverByLibrary = (): string => {
+  const config = new (library().KubeConfig)();
+  config.loadFromCluster();
+  const server = config.getCurrentCluster()?.server;
+  if (server === undefined || server.includes("undefined")) throw new Error(NOT_INSIDE);
+  return server;
+};
+
+/** Loaded only when needed: see inCluster. */
+const library = (): typeof import("@kubernetes/client-node") =>
+  createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
 
 const readText = (path: string): string => {
   try {
@@ -140,8 +161,7 @@ const plainJson = (text: string, wanted: string | undefined): Chosen | undefined
 };
 
 const byLibrary = (path: string, context: string | undefined): Chosen => {
-  const library = createRequire(import.meta.url)("@kubernetes/client-node") as typeof import("@kubernetes/client-node");
-  const config = new library.KubeConfig();
+  const config = new (library().KubeConfig)();
   try {
     config.loadFromString(readText(path));
     config.makePathsAbsolute(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || (path.startsWith("/") ? "/" : "."));
