@@ -30,6 +30,8 @@ test("what is told wins", () => {
         ...required,
         XDS_ADDRESS: "https://istiod.mesh:15010",
         CA_ADDRESS: "http://127.0.0.1:1",
+        TOKEN_FILE: "/t",
+        ROOT_CERT_FILE: "/r.pem",
         ISTIO_META_CLUSTER_ID: "c1",
         ISTIO_META_NETWORK: "n1",
         LOG_FORMAT: "json",
@@ -41,6 +43,7 @@ test("what is told wins", () => {
     [c.xds.address, c.ca.roots.kind, c.clusterId, c.network, c.accessLog, c.drainMs],
     ["istiod.mesh:15010", "plaintext", "c1", "n1", "json", 25_000],
   );
+  assert.deepEqual([c.tokenFile, c.xds.roots], ["/t", { kind: "file", path: "/r.pem" }]);
   assert.deepEqual(c.metadata, { CLUSTER_ID: "c1", NETWORK: "n1" });
 });
 

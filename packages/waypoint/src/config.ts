@@ -56,17 +56,22 @@ const rootsOf: Parser<Roots> = (value) => {
 const levels: Parser<string> = (value) => mapOk<Levels, string, string>(parseLevels(value), () => value);
 
 const DEFAULT_SERVER: Address = { address: "istiod.istio-system.svc:15012", plaintext: false };
-const DEFAULT_ROOT: Roots = { kind: "file", path: "./var/run/secrets/istio/root-cert.pem" };
+const DEFAULT_ROOT_FILE = "./var/run/secrets/istio/root-cert.pem";
 const DEFAULT_TOKEN = "./var/run/secrets/tokens/istio-token";
 
 const server = (env: Env, which: "XDS" | "CA"): Result<ServerConfig> =>
   mapOk(
     allOf({
       at: env.optional(`${which}_ADDRESS`, serverAddress, DEFAULT_SERVER),
-      roots: env.optional(`${which}_ROOT_CA`, rootsOf, DEFAULT_ROOT),
+      roots: env.optional(`${which}_ROOT_CA`, rootsOf, undefined),
+      rootFile: env.optional("ROOT_CERT_FILE", text, DEFAULT_ROOT_FILE),
       serverName: env.optional(`ALT_${which}_HOSTNAME`, text, undefined),
     }),
-    ({ at, roots, serverName }) => ({ address: at.address, roots: at.plaintext ? { kind: "plaintext" } : roots, serverName }),
+    ({ at, roots, rootFile, serverName }) => ({
+      address: at.address,
+      roots: at.plaintext ? { kind: "plaintext" } : (roots ?? { kind: "file", path: rootFile }),
+      serverName,
+    }),
   );
 
 /** The pod's grace period less a margin for closing; 5 s where it is not told. */
@@ -91,7 +96,7 @@ export const parseConfig = (env: Env): Result<WaypointConfig> =>
       metaNetwork: env.optional("ISTIO_META_NETWORK", text, undefined),
       xds: server(env, "XDS"),
       ca: server(env, "CA"),
-      tokenFile: env.optional("AUTH_TOKEN", text, DEFAULT_TOKEN),
+      tokenFile: env.optional("TOKEN_FILE", text, DEFAULT_TOKEN),
       secretTtlMs: env.optional("SECRET_TTL", durationMs, 86_400_000),
       hbone: env.optional("HBONE_PORT", port, 15008),
       admin: env.optional("ADMIN_PORT", port, 15000),
