@@ -35,7 +35,11 @@ class TunnelDuplex extends Duplex {
     });
     inner.on("error", (e) => this.destroy(reset("the tunnel failed", e)));
     inner.on("close", () => {
-      if (!this.#ended || !inner.writableFinished || inner.aborted) this.destroy(reset("the tunnel was closed before its end"));
+      if (this.#ended && inner.writableFinished && !inner.aborted) return;
+      const lost = (): void => void this.destroy(reset("the tunnel was closed before its end"));
+      // The peer said all it had to say and then wants no more of us: what it said is still read to its end.
+      if (this.#ended && inner.rstCode === constants.NGHTTP2_NO_ERROR && !this.readableEnded) this.once("end", lost);
+      else lost();
     });
   }
 
@@ -44,12 +48,14 @@ class TunnelDuplex extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
+    if (this.#inner.destroyed) return void done(reset("the tunnel was closed by the peer"));
     // Waiting for drain and not for each write's callback keeps the session busy; a stream that closes instead destroys us.
     if (this.#inner.write(chunk)) done();
     else this.#inner.once("drain", done);
   }
 
   override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: (e?: Error | null) => void): void {
+    if (this.#inner.destroyed) return void done(reset("the tunnel was closed by the peer"));
     this.#inner.cork();
     let room = true;
     for (const { chunk } of chunks) room = this.#inner.write(chunk);
