@@ -43,28 +43,38 @@ const start = async (t: TestContext) => {
   const review = async (token: string) => (TOKENS[token] === undefined ? err("the token is not valid") : ok(TOKENS[token]));
   const refused: string[] = [];
   const onRefused = new Set<() => void>();
-  const discovery = createDiscovery({
-    mesh: m.mesh,
-    review,
-    log: (event, fields) => {
-      if (event !== "xds stream refused") return;
-      refused.push(String((fields as { error: string }).error));
-      for (const heard of onRefused) heard();
-    },
-  });
+  const log = (event: string, fields: object): void => {
+    if (event !== "xds stream refused") return;
+    refused.push(String((fields as { error: string }).error));
+    for (const heard of onRefused) heard();
+  };
   const serving = createServingCertificate(
     root,
     servingNames({ service: "istiod", namespace: "istio-system", clusterDomain: "cluster.local" }),
     world,
   );
-  const server = await serveGrpc({ bind: "127.0.0.1:0", tls: serving, services: [discovery] });
+  const serve = async (port: number) => {
+    const discovery = createDiscovery({ mesh: m.mesh, review, log });
+    const server = await serveGrpc({ bind: `127.0.0.1:${port}`, tls: serving, services: [discovery] });
+    const close = async (): Promise<void> => {
+      discovery.close();
+      await server.drain(1_000);
+      server.close();
+    };
+    return { port: server.port, close };
+  };
+  let running = await serve(0);
+  const { port } = running;
+  const restart = async (): Promise<void> => {
+    await running.close();
+    running = await serve(port);
+  };
   const stop = new AbortController();
-  t.after(() => {
+  t.after(async () => {
     stop.abort();
-    discovery.close();
-    server.close();
+    await running.close();
   });
-  return { m, refused, onRefused, port: server.port, signal: stop.signal, xds: discovery };
+  return { m, refused, onRefused, port, signal: stop.signal, restart };
 };
 type Rig = Awaited<ReturnType<typeof start>>;
 
@@ -202,6 +212,17 @@ test("without a valid token, or with a description that contradicts it, there is
   const other = connect(rig, { token: "web", node: ztunnel, types: [ADDRESS_TYPE] });
   while (!rig.refused.includes("the node says istio-system/web, its token belongs to shop/web")) await refusal();
   assert.equal(bad.held.size + other.held.size, 0);
+});
+
+test("TestWorkloadReconnect: after a clean end a proxy comes back, holds what it had, and gets only what changed", async (t) => {
+  const rig = await start(t);
+  const z = connect(rig, { token: "ztunnel", node: ztunnel, types: [AUTHORIZATION_TYPE, ADDRESS_TYPE] });
+  await z.synced();
+  z.record.length = 0;
+  await rig.restart();
+  rig.m.put("pods", pod("shop", "web-2", { ip: "10.244.1.4", labels: { app: "web" } }));
+  await z.until(() => z.record.length > 0, "the change after coming back");
+  assert.deepEqual(z.record, ["Address + Kubernetes//Pod/shop/web-2"]);
 });
 
 const identities: readonly { readonly name: string; readonly node: Node; readonly caller: string; readonly expect: string }[] = [

@@ -1,6 +1,6 @@
 // How does a proxy follow its configuration? (delta ADS: stream, reconnect, what is held)
 
-import type { ClientDuplexStream } from "@grpc/grpc-js";
+import { type ClientDuplexStream, status } from "@grpc/grpc-js";
 import type { Channel } from "../grpc/channel.ts";
 import { describeCall, isRoutine } from "../grpc/status.ts";
 import { backoffMs } from "../runtime/backoff.ts";
@@ -114,9 +114,14 @@ export const createXdsClient = (options: XdsClientOptions): XdsClient => {
         receive(message);
       });
       call.once("error", end);
-      call.once("end", () => {
-        // An error, if there is one, follows the end at once; a clean end has only its status.
-        call.once("status", () => end(undefined));
+      // A clean end has two halves that come in either order: what was still buffered has been read, and the status is good.
+      const halves = new Set<"read" | "status">();
+      const half = (which: "read" | "status"): void => {
+        if (halves.add(which).size === 2) end(undefined);
+      };
+      call.once("end", () => half("read"));
+      call.once("status", (s) => {
+        if (s.code === status.OK) half("status"); // else the error says it
       });
       stream = call;
       send({ type: "connected" });
