@@ -50,12 +50,17 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "http2-settings",
 ]);
 
+const NO_OPTIONS: readonly string[] = [];
+
 /** The options a Connection header lists, lower-case. */
-export const connectionOptions = (fields: HeaderFields): readonly string[] =>
-  (joined(fields, "connection") ?? "")
+export const connectionOptions = (fields: HeaderFields): readonly string[] => {
+  const text = joined(fields, "connection");
+  if (text === undefined) return NO_OPTIONS;
+  return text
     .split(",")
     .map((o) => o.trim().toLowerCase())
     .filter((o) => o !== "");
+};
 
 /** Without hop-by-hop fields: the known ones and those the message itself names. `te: trailers` may pass (gRPC needs it). */
 export const endToEnd = (fields: HeaderFields): HeaderFields => {
