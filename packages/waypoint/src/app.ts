@@ -54,6 +54,9 @@ const eventLog =
   (event: string, fields: object): void =>
     log.info(event, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, typeof v === "number" ? v : String(v)])));
 
+/** The pod has no IPv6 at all, so that "::" cannot be bound. */
+const lacksIpv6 = (e: unknown): boolean => e instanceof Error && (/\b(EAFNOSUPPORT|EADDRNOTAVAIL)\b/.test(e.message) || lacksIpv6(e.cause));
+
 const NOWHERE = { region: "", zone: "", subzone: "" };
 
 /** Where we are, as the controller says of our own pod; until it does, what we were started with. */
@@ -131,13 +134,18 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
     scope.defer(() => proxy.upstreams.close());
     state.onCommit(proxy.recheck);
 
-    const server: TunnelServer = await serveTunnels({
-      listen: { port: config.ports.hbone, host: "::" },
-      certs: () => certs.peek(identity),
-      trustDomain: config.trustDomain,
-      onRequest: proxy.onTunnel,
-      world,
-      log: eventLog(logger.scope("hbone")),
+    const serveOn = (host: string): Promise<TunnelServer> =>
+      serveTunnels({
+        listen: { port: config.ports.hbone, host },
+        certs: () => certs.peek(identity),
+        trustDomain: config.trustDomain,
+        onRequest: proxy.onTunnel,
+        world,
+        log: eventLog(logger.scope("hbone")),
+      });
+    const server = await serveOn("::").catch((e: unknown) => {
+      if (lacksIpv6(e)) return serveOn("0.0.0.0");
+      throw e;
     });
     scope.defer(() => server.close());
 
