@@ -2,6 +2,7 @@
 
 import type { SpiffeId } from "../identity/spiffe.ts";
 import { unwrap } from "../runtime/result.ts";
+import { realWorld } from "../runtime/run.ts";
 import type { World } from "../runtime/world.ts";
 import { createKey, createRoot, issueLeaf, type Validity } from "../tls/issue.ts";
 import type { IssuedCert, WorkloadCert } from "./types.ts";
@@ -17,7 +18,7 @@ export type TestAuthority = {
   serving(dnsName: string): { readonly certPem: string; readonly keyPem: string };
 };
 
-export const testAuthority = (now: number = Date.now()): TestAuthority => {
+export const testAuthority = (now: number = realWorld().now()): TestAuthority => {
   const validity = { notBefore: now - HOUR, notAfter: now + HOUR };
   const root = createRoot({ organization: "test", notBefore: now - 24 * HOUR, notAfter: now + 24 * HOUR });
   const issue: TestAuthority["issue"] = (id, own = {}) => {
@@ -43,7 +44,7 @@ export type TestClock = World & {
 };
 
 /** Time that stands still until it is moved. */
-export const testClock = (start: number = Date.now()): TestClock => {
+export const testClock = (start: number = realWorld().now()): TestClock => {
   let now = start;
   const asleep = new Set<{ readonly at: number; wake(): void }>();
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

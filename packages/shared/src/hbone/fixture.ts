@@ -1,17 +1,20 @@
 // A tunnel server and a pool that speak over loopback (used by tests only).
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { parseIp } from "../addr/ip.ts";
 import type { SocketAddr } from "../addr/socket.ts";
 import { type TestAuthority, testAuthority } from "../ca/fixture.ts";
 import type { WorkloadCert } from "../ca/types.ts";
+import type { MeshErrorCode } from "../errors/codes.ts";
+import { MeshError } from "../errors/mesh-error.ts";
 import { type SpiffeId, spiffeId } from "../identity/spiffe.ts";
 import { unwrap } from "../runtime/result.ts";
 import { realWorld } from "../runtime/run.ts";
 import { type ServeTunnelsOptions, serveTunnels } from "./accept.ts";
 import { createTunnelPool, type TunnelPoolLimits } from "./pool.ts";
-import type { TunnelHeaders, TunnelPool, TunnelServer, TunnelStream } from "./types.ts";
+import type { TunnelHeaders, TunnelPool, TunnelRequest, TunnelServer, TunnelStream } from "./types.ts";
 
 export type TunnelWorld = {
   readonly authority: TestAuthority;
@@ -92,4 +95,27 @@ export const tunnelWorld = async (t: { after(f: () => void): void }, options: Tu
         signal,
       ),
   };
+};
+
+/** Sends back what comes. */
+export const echo = (r: TunnelRequest): void => {
+  const stream = r.accept({});
+  stream.on("error", () => undefined);
+  stream.pipe(stream);
+};
+
+/** The promise fails with a MeshError of the code whose message fits. */
+export const fails = async (p: Promise<unknown>, code: MeshErrorCode, pattern: RegExp): Promise<void> => {
+  await assert.rejects(p, (e) => {
+    assert.ok(e instanceof MeshError, String(e));
+    assert.equal(e.code, code, e.message);
+    assert.match(e.message, pattern);
+    return true;
+  });
+};
+
+/** How the tunnel fails in the end is not what the test is about. */
+export const quietly = <T extends { stream: { on(event: "error", f: () => void): unknown } }>(tunnel: T): T => {
+  tunnel.stream.on("error", () => undefined);
+  return tunnel;
 };

@@ -3,6 +3,9 @@
 import { constants, type Http2Stream } from "node:http2";
 import { Duplex } from "node:stream";
 
+/** Bytes handed to node:http2 before waiting: enough that the next write is there when one has been sent. */
+const AHEAD = 256 * 1024;
+
 /** What net.Socket reports for the same thing. */
 const reset = (detail: string, cause?: unknown): Error =>
   Object.assign(new Error(detail, cause === undefined ? undefined : { cause }), { code: "ECONNRESET" });
@@ -50,17 +53,17 @@ class TunnelDuplex extends Duplex {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
     if (this.#inner.destroyed) return void done(reset("the tunnel was closed by the peer"));
     // Waiting for drain and not for each write's callback keeps the session busy; a stream that closes instead destroys us.
-    if (this.#inner.write(chunk)) done();
+    this.#inner.write(chunk);
+    if (this.#inner.writableLength < AHEAD) done();
     else this.#inner.once("drain", done);
   }
 
   override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: (e?: Error | null) => void): void {
     if (this.#inner.destroyed) return void done(reset("the tunnel was closed by the peer"));
     this.#inner.cork();
-    let room = true;
-    for (const { chunk } of chunks) room = this.#inner.write(chunk);
+    for (const { chunk } of chunks) this.#inner.write(chunk);
     this.#inner.uncork();
-    if (room) done();
+    if (this.#inner.writableLength < AHEAD) done();
     else this.#inner.once("drain", done);
   }
 
