@@ -19,13 +19,13 @@ export const podPlace = (cluster: Cluster, pod: Pod): Place => ({
 export const nodePlace = (cluster: Cluster, node: number): Place => ({ netns: `/run/netns/ambit-${cluster.id}-node${node}` });
 
 /** A connected TCP socket whose end is in the place; rejects with the dial's error. */
-export const dial = async (place: Place, to: To, deadlineMs = 10_000): Promise<Socket> => {
+export const dial = async (place: Place, to: To, options: { deadlineMs?: number; allowHalfOpen?: boolean } = {}): Promise<Socket> => {
   using netns = openNetns(place.netns);
   const fd = socketIn({ netns: netns.fd, family: to.host.includes(":") ? "ipv6" : "ipv4" });
-  const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+  const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: options.allowHalfOpen ?? true });
   socket.connect(to);
   try {
-    await within(`a connection to ${to.host}:${to.port}`, once(socket, "connect"), deadlineMs);
+    await within(`a connection to ${to.host}:${to.port}`, once(socket, "connect"), options.deadlineMs ?? 10_000);
   } catch (e) {
     socket.destroy();
     throw e;
@@ -91,7 +91,7 @@ const endOf = (e: unknown): string => {
 export const fate = async (place: Place, to: To, greeting: string): Promise<string> => {
   let socket: Socket;
   try {
-    socket = await dial(place, to, 5_000);
+    socket = await dial(place, to, { deadlineMs: 5_000 });
   } catch (e) {
     return endOf(e);
   }

@@ -43,7 +43,8 @@ const connectAs = async (
   tls: ConnectionOptions,
   ask: { authority: string; method?: string },
 ): Promise<number | "refused"> => {
-  const tcp = await dial(place, to);
+  // A TLS client does not keep its half open: the server's end is the end.
+  const tcp = await dial(place, to, { allowHalfOpen: false });
   const secure = connectTls({ socket: tcp, ALPNProtocols: ["h2"], minVersion: "TLSv1.3", rejectUnauthorized: false, ...tls });
   const session = connectHttp2("https://ztunnel", { createConnection: () => secure });
   try {

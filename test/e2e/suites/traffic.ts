@@ -138,7 +138,7 @@ export const traffic = (ctx: () => Context): void => {
     const host = await c.vip("mesh", "server");
     const echoes = await Promise.all(
       Array.from({ length: 500 }, async (_, i) => {
-        const socket = await dial(place, { host, port: PORTS.echo }, 60_000);
+        const socket = await dial(place, { host, port: PORTS.echo }, { deadlineMs: 60_000 });
         socket.write(`number ${i}.`);
         const text = await readUntil(socket, `number ${i}.`, 60_000);
         socket.destroy();

@@ -48,7 +48,7 @@ export type PodReport = {
 export type Agent = {
   /** Follows pods and namespaces until the signal aborts; resolves when every step under way has ended. */
   run(signal: AbortSignal): Promise<void>;
-  /** The pods ztunnel must have. */
+  /** The pods ztunnel must have: those announced, and those whose rules already send their traffic to it. */
   snapshot(): readonly SnapshotEntry[];
   /** A ztunnel came: what failed for want of one is tried now. */
   wakeAll(): void;
@@ -132,7 +132,8 @@ export const createAgent = (deps: AgentDeps): Agent => {
     const sentence = error instanceof Error ? error.message : String(error);
     if (k.lastError !== sentence) deps.log.warn("pod not in its wanted state yet", { pod: keyOf(k.pod), step, error: sentence });
     k.lastError = sentence;
-    if (step === "announce" && k.done.annotation !== "pending") {
+    // A pod that was captured stays marked so: its rules hold, and ztunnel is told of it by the next snapshot.
+    if (step === "announce" && k.done.annotation === undefined) {
       await annotate(deps.client, k.pod, "pending").then(
         () => {
           k.done = { ...k.done, annotation: "pending" };
@@ -222,7 +223,7 @@ export const createAgent = (deps: AgentDeps): Agent => {
     },
     snapshot: () =>
       [...kept.values()].flatMap((k) => {
-        if (wanted(k).kind !== "enrol" || !(k.done.announced || k.done.annotation === "enabled")) return [];
+        if (wanted(k).kind !== "enrol" || (k.done.rules === "no" && !k.done.announced)) return [];
         return [{ uid: k.pod.metadata.uid ?? "", info: podInfo(k.pod), netns: findNetnsOf(k)?.fd }];
       }),
     wakeAll: () => {
