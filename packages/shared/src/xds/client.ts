@@ -100,7 +100,10 @@ export const createXdsClient = (options: XdsClientOptions): XdsClient => {
       );
       let heard = false;
       const onAbort = (): void => call.cancel();
+      let over = false;
       const end = (error: unknown): void => {
+        if (over) return;
+        over = true;
         signal.removeEventListener("abort", onAbort);
         if (stream === call) stream = undefined;
         send({ type: "disconnected" });
@@ -113,7 +116,7 @@ export const createXdsClient = (options: XdsClientOptions): XdsClient => {
         heard = true;
         receive(message);
       });
-      call.once("error", end);
+      call.on("error", end);
       // A clean end has two halves that come in either order: what was still buffered has been read, and the status is good.
       const halves = new Set<"read" | "status">();
       const half = (which: "read" | "status"): void => {

@@ -156,6 +156,18 @@ test("after a restart of the server only differences come, and what was held is 
   );
 });
 
+test("a stream that the server ends cleanly is begun again", { timeout: 10_000 }, async (t) => {
+  const a = table({ x: "1" });
+  const s = await serveOn(t, "127.0.0.1:0", { types: [{ typeUrl: "A", source: a.source }] });
+  const held = store();
+  const { client, events } = follow(t, s.server.port, [{ typeUrl: "A", subscribe: "wildcard", apply: held.apply }]);
+  await client.firstSync(AbortSignal.timeout(5000));
+  s.xds.close();
+  await held.until(() => held.updates.length === 2);
+  assert.deepEqual(events, ["xds stream ended"]);
+  assert.deepEqual(held.updates[1], { upserts: [], removed: [] });
+});
+
 test("on demand: asked by alias, answered, also that there is none", { timeout: 10_000 }, async (t) => {
   const a = table({ x: "1", y: "1" });
   const s = await serveOn(t, "127.0.0.1:0", { types: [{ typeUrl: "A", source: a.source }] });

@@ -1,0 +1,73 @@
+// Do HTTP/2 and TLS programs that nobody here wrote get on with the tunnel server? (nghttp, openssl)
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { echo, type TunnelWorld, tunnelWorld } from "./fixture.ts";
+
+type Ran = { readonly code: number | string | null; readonly out: string };
+const run = (file: string, args: readonly string[], input = ""): Promise<Ran> =>
+  new Promise((resolve) => {
+    const child = execFile(file, args, { timeout: 8000 }, (e, stdout, stderr) =>
+      resolve({ code: e === null ? 0 : (e.code ?? null), out: stdout + stderr }),
+    );
+    child.stdin?.end(input);
+  });
+const missing = async (file: string, ...args: string[]): Promise<false | string> =>
+  (await run(file, args)).code === "ENOENT" ? `${file} is not installed` : false;
+const [noNghttp, noOpenssl] = await Promise.all([missing("nghttp", "--version"), missing("openssl", "version")]);
+
+const files = (t: { after(f: () => void): void }, w: TunnelWorld) => {
+  const dir = mkdtempSync(join(tmpdir(), "ambit-interop-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const cert = w.authority.cert(w.client);
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+  return {
+    key: write("key.pem", cert.keyPem),
+    cert: write("cert.pem", cert.chainPem.join("")),
+    roots: write("root.pem", w.authority.rootPem),
+  };
+};
+
+test("nghttp: a GET is answered 400, over TLS 1.3 without post-quantum groups", { skip: noNghttp, timeout: 15_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: (r) => (r.method === "CONNECT" ? echo(r) : r.reject(400, { "x-why": "not-connect" })) });
+  const f = files(t, w);
+  const r = await run("nghttp", ["-v", "-n", `--cert=${f.cert}`, `--key=${f.key}`, `https://127.0.0.1:${w.server.address.port}/`]);
+  assert.match(r.out, /:status: 400/);
+  assert.match(r.out, /x-why: not-connect/);
+  assert.match(r.out, /SETTINGS_MAX_CONCURRENT_STREAMS\(0x03\):200/);
+  assert.match(r.out, /SETTINGS_INITIAL_WINDOW_SIZE\(0x04\):4194304/);
+  assert.match(r.out, /SETTINGS_MAX_FRAME_SIZE\(0x05\):1048576/);
+});
+
+test("openssl: our chain verifies, TLS 1.3 and h2 are chosen, older TLS is refused", { skip: noOpenssl, timeout: 15_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const f = files(t, w);
+  const base = [
+    "s_client",
+    "-connect",
+    `127.0.0.1:${w.server.address.port}`,
+    "-alpn",
+    "h2",
+    "-cert",
+    f.cert,
+    "-key",
+    f.key,
+    "-CAfile",
+    f.roots,
+    "-noservername",
+  ];
+  const good = await run("openssl", [...base, "-verify_return_error"]);
+  assert.match(good.out, /TLSv1\.3, Cipher is TLS_AES_(256_GCM_SHA384|128_GCM_SHA256)/);
+  assert.match(good.out, /ALPN protocol: h2/);
+  assert.match(good.out, /Verify return code: 0 \(ok\)/);
+  assert.doesNotMatch(good.out, /Post-Handshake New Session Ticket/);
+  const old = await run("openssl", [...base, "-tls1_2"]);
+  assert.match(old.out, /alert protocol version|no protocols available|wrong version number|unsupported protocol/i);
+});
