@@ -22,6 +22,8 @@ class TunnelDuplex extends Duplex {
   constructor(inner: Http2Stream) {
     super({ allowHalfOpen: true });
     this.#inner = inner;
+    // No peer may end the process by a reset in a moment when nobody listens; those who use the stream are told by their own listeners.
+    this.on("error", () => undefined);
     if (inner.destroyed || inner.closed) process.nextTick(() => this.destroy(reset("the tunnel was closed before it was used")));
     inner.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) inner.pause();
