@@ -1,7 +1,6 @@
 // How is the API server put together, started and stopped?
 
 import { randomUUID } from "node:crypto";
-import { mkdirSync } from "node:fs";
 import type { Http2SecureServer } from "node:http2";
 import { type AddressInfo, isIPv6, type Socket } from "node:net";
 import { join } from "node:path";
@@ -9,7 +8,7 @@ import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { bootstrapObjects, type Endpoint } from "./bootstrap.ts";
 import { kubeconfigText } from "./ca/kubeconfig.ts";
-import { openPki, type Pki, writeSecret } from "./ca/store.ts";
+import { makeDirs, openPki, type Pki, writeSecret } from "./ca/store.ts";
 import { type ApiServerConfig, FABRIC_ADDRESS, type FabricListener } from "./config.ts";
 import { applyDefinitions } from "./crd/apply.ts";
 import { groupOf, type KubeObject, sameJson } from "./model/object.ts";
@@ -50,11 +49,11 @@ const codeOf = (e: unknown): string => (e instanceof Error && "code" in e ? Stri
 
 const openDataDir = (dir: string, now: number, extra: readonly string[]): Pki => {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeDirs(dir);
     return openPki({ dir: join(dir, "pki"), now, dnsNames: DNS_NAMES, addresses: [...new Set([...ADDRESSES, ...extra])] });
   } catch (e) {
     const code = codeOf(e);
-    if (code === "EACCES" || code === "EROFS" || code === "EPERM")
+    if (code === "EACCES" || code === "EROFS" || code === "EPERM" || code === "ENOENT")
       throw new StartError(`the data directory ${dir} is not writable (${code})`, { cause: e });
     if (code === "ENOSPC") throw new StartError(`the data directory ${dir} cannot be written: the disk is full`, { cause: e });
     if (code === "ENOTDIR" || code === "EEXIST") throw new StartError(`the data directory ${dir} is not a directory`, { cause: e });

@@ -1,8 +1,8 @@
 // Where do the cluster's keys and certificates live, and when are they made anew?
 
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from "node:crypto";
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { ipBytes, parseIp } from "@ambit/shared/addr/ip.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { rfc3339 } from "../runtime/time.ts";
@@ -58,6 +58,14 @@ export const writeSecret = (path: string, text: string): void => {
   renameSync(temporary, path);
 };
 
+/** As `mkdir -p`. Node's own recursive mkdir never returns where a directory cannot be made for ENOENT (below /proc). */
+export const makeDirs = (dir: string): void => {
+  const kind = statSync(dir, { throwIfNoEntry: false });
+  if (kind?.isDirectory() === true) return;
+  if (dirname(dir) !== dir) makeDirs(dirname(dir));
+  mkdirSync(dir, { mode: 0o700 });
+};
+
 const newKey = (): KeyObject => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
 
 const keyAt = (path: string): KeyObject => {
@@ -98,7 +106,7 @@ const stillGood = (pem: string, key: KeyObject, wanted: Wanted, { caPem, now }: 
 
 /** Loads the PKI from the directory, making what is missing. Throws what the file system throws. */
 export const openPki = ({ dir, now, dnsNames, addresses }: PkiOptions): Pki => {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeDirs(dir);
   chmodSync(dir, 0o700);
   const caKey = keyAt(join(dir, "ca.key"));
   const issuer: Issuer = { subject: CA_SUBJECT, key: caKey };
