@@ -14,11 +14,14 @@ const isEndToEnd = (f: string): boolean => f.startsWith("test/e2e/");
 
 type Totals = { passed: number; failed: number; skipped: number };
 
-const runFiles = (files: readonly string[], concurrency: number): Promise<Totals> =>
+/** A file that has not ended by then hangs: that is a failure of its own. */
+const FILE_MS = { unit: 180_000, endToEnd: 600_000 };
+
+const runFiles = (files: readonly string[], how: { concurrency: number; timeout: number }): Promise<Totals> =>
   new Promise((resolve, reject) => {
     const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
     if (files.length === 0) return resolve(totals);
-    const stream = run({ files: files.map((f) => join(root, f)), concurrency, cwd: root, timeout: 600_000 });
+    const stream = run({ files: files.map((f) => join(root, f)), cwd: root, ...how });
     stream.on("test:summary", (summary) => {
       if (summary.file !== undefined) return;
       totals.passed = summary.counts.passed;
@@ -33,8 +36,8 @@ const runFiles = (files: readonly string[], concurrency: number): Promise<Totals
   });
 
 const started = performance.now();
-const units = await runFiles(chosen.filter((f) => !isEndToEnd(f)).sort(), 2);
-const suites = await runFiles(chosen.filter(isEndToEnd).sort(), 1);
+const units = await runFiles(chosen.filter((f) => !isEndToEnd(f)).sort(), { concurrency: 2, timeout: FILE_MS.unit });
+const suites = await runFiles(chosen.filter(isEndToEnd).sort(), { concurrency: 1, timeout: FILE_MS.endToEnd });
 const passed = units.passed + suites.passed;
 const failed = units.failed + suites.failed;
 const skipped = units.skipped + suites.skipped;
