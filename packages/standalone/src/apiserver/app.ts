@@ -11,6 +11,7 @@ import { kubeconfigText } from "./ca/kubeconfig.ts";
 import { makeDirs, openPki, type Pki, writeSecret } from "./ca/store.ts";
 import { type ApiServerConfig, FABRIC_ADDRESS, type FabricListener } from "./config.ts";
 import { applyDefinitions } from "./crd/apply.ts";
+import { runHousekeeping } from "./housekeeping/run.ts";
 import { groupOf, type KubeObject, sameJson } from "./model/object.ts";
 import { createRegistry } from "./registry/registry.ts";
 import type { Api, Log } from "./rest/api.ts";
@@ -180,6 +181,7 @@ export const build = async (config: ApiServerConfig, deps: Deps): Promise<ApiSer
   try {
     const api = createApi(store, { config, deps, pki, stopping: stop.signal });
     applyDefinitions(api);
+    await bootstrap(api, config.fabric);
     const listener = createListener(api, pki);
     const bind = async (options: { host: string; port: number } | { fd: number }): Promise<number> => {
       const server = listener.server();
@@ -192,9 +194,7 @@ export const build = async (config: ApiServerConfig, deps: Deps): Promise<ApiSer
       if (deps.listenIn === undefined) throw new StartError("listening inside a network namespace is not possible here");
       await bind({ fd: deps.listenIn(config.fabric) });
     }
-    const endpoint =
-      config.fabric === undefined ? { address: FABRIC_ADDRESS, port } : { address: config.fabric.address, port: config.fabric.port };
-    await bootstrap(api, endpoint);
+    const chores = runHousekeeping(api);
     const host = isIPv6(config.address) ? `[${config.address}]` : config.address;
     const url = `https://${host}:${port}`;
     const fabric = config.fabric === undefined ? url : `https://${config.fabric.address}:${config.fabric.port}`;
@@ -206,8 +206,9 @@ export const build = async (config: ApiServerConfig, deps: Deps): Promise<ApiSer
       caPem: pki.caPem,
       pki,
       run: async (signal) => {
-        await aborted(signal);
+        await Promise.race([aborted(signal), chores]);
         await close();
+        await chores;
       },
       [Symbol.asyncDispose]: close,
     };

@@ -20,6 +20,24 @@ type Row = {
   readonly nameRule?: ApiResource["nameRule"];
 };
 
+/** Nothing enforces or reconciles these here. Whoever writes one must not believe otherwise. */
+const STORED_ONLY: ReadonlySet<string> = new Set([
+  "CronJob",
+  "HorizontalPodAutoscaler",
+  "Ingress",
+  "IngressClass",
+  "LimitRange",
+  "MutatingWebhookConfiguration",
+  "NetworkPolicy",
+  "PersistentVolumeClaim",
+  "PodDisruptionBudget",
+  "ResourceQuota",
+  "StatefulSet",
+  "ValidatingAdmissionPolicy",
+  "ValidatingAdmissionPolicyBinding",
+  "ValidatingWebhookConfiguration",
+]);
+
 const REPLICAS: ScalePaths = { spec: ["spec", "replicas"], status: ["status", "replicas"], selector: ["spec", "selector"] };
 const ALL = ["all"];
 const RBAC = "rbac.authorization.k8s.io/v1";
@@ -183,6 +201,7 @@ const resourceOf = (row: Row): ApiResource => {
     nameRule: row.nameRule ?? "subdomain",
     strategy: strategyOf(apiVersionOf(group, version), row.kind),
     bucket: group === "events.k8s.io" ? "/events" : `${group}/${row.resource}`,
+    ...(STORED_ONLY.has(row.kind) ? { storedOnly: true as const } : {}),
     ...(group === "events.k8s.io" ? { convert: eventConversion } : {}),
   };
 };

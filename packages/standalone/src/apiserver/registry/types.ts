@@ -74,6 +74,8 @@ export type ApiResource = {
   /** Objects are stored once per bucket, whichever version wrote them. */
   readonly bucket: string;
   readonly convert?: { toStored(o: KubeObject): KubeObject; fromStored(o: KubeObject): KubeObject };
+  /** Kept for its clients, but nothing in this cluster acts on it: writers are warned. */
+  readonly storedOnly?: true;
   /** Set for resources that a CustomResourceDefinition made. */
   readonly custom?: CustomPart;
 };

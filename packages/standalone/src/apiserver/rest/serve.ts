@@ -142,6 +142,7 @@ const serveCreate = async (call: Call): Promise<void> => {
   const options = writeOptions(x.url.searchParams, x.header("user-agent"));
   const body = requireBody(await x.body(), x.header("content-type"));
   await defaultAccount(call);
+  if (resource.storedOnly === true) x.warn(`${resource.kind} is stored, but nothing in this cluster acts on it`);
   const planned = planCreate({ resource, namespace: path.namespace, body, options }, api.writeEnv());
   await answer(call, planned, options.dryRun);
 };
@@ -285,6 +286,8 @@ const serveSubresource = async (call: Call): Promise<void> => {
 };
 
 const serveMain = async (call: Call): Promise<void> => {
+  const deprecated = call.resource.custom?.deprecated;
+  if (deprecated !== undefined) call.x.warn(deprecated);
   switch (call.verb) {
     case "get":
       return serveGet(call);

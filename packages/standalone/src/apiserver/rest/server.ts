@@ -185,6 +185,8 @@ export const createListener = (api: Api, tls: { caPem: string; server: KeyAndCer
         rejectUnauthorized: false, // judged per request, so that a client reads a 401 and not a broken handshake
         minVersion: "TLSv1.2",
         allowHTTP1: true,
+        http1Options: { keepAliveTimeout: 120_000 }, // an idle client's next request must not meet a connection that is just closing
+        maxSessionMemory: 100, // MB: one HTTP/2 connection carries all of a client's lists and watches
         settings: { maxConcurrentStreams: 1000 },
       });
       server.on("request", (req, res) => void handle(req, res));
