@@ -69,5 +69,6 @@ test("openssl: our chain verifies, TLS 1.3 and h2 are chosen, older TLS is refus
   assert.match(good.out, /Verify return code: 0 \(ok\)/);
   assert.doesNotMatch(good.out, /Post-Handshake New Session Ticket/);
   const old = await run("openssl", [...base, "-tls1_2"]);
-  assert.match(old.out, /alert protocol version|no protocols available|wrong version number|unsupported protocol/i);
+  // The alert that says why may be overtaken by the reset that follows it; that no session came about may not.
+  assert.match(old.out, /Cipher is \(NONE\)/);
 });
