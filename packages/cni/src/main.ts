@@ -15,7 +15,7 @@ if (!config.ok) {
 const out = standardOutput();
 const logger = createLogger({ format: config.value.logFormat, level: config.value.logLevel, out });
 try {
-  const client = createKubeClient(loadKubeConfig({ kubeconfig: process.env.KUBECONFIG }));
+  const client = createKubeClient(loadKubeConfig({ kubeconfig: process.env.KUBECONFIG, env: process.env }));
   await build(config.value, { client, world: realWorld(), logger }).run(stopSignal());
   out.flushSync();
   process.exit(0);

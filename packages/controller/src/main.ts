@@ -16,7 +16,7 @@ const out = standardOutput();
 const logger = createLogger({ ...config.value.log, out });
 try {
   const world = realWorld();
-  const client = createKubeClient(loadKubeConfig({ kubeconfig: config.value.kubeconfig }), world);
+  const client = createKubeClient(loadKubeConfig({ kubeconfig: config.value.kubeconfig, env: process.env }), world);
   await using app = await build(config.value, { client, world, logger });
   await app.run(stopSignal());
   await client.close();
