@@ -227,6 +227,9 @@ describe("authentication and authorization", () => {
     });
     assert.equal((await node.call("POST", "/api/v1/nodes", { body: { metadata: { name: "node1" } } })).code, 201);
     assert.equal((await node.call("GET", "/api/v1/pods")).code, 200);
+    assert.equal((await node.call("POST", "/api/v1/nodes", { body: { metadata: { name: "node2" } } })).code, 403);
+    const unbound = await node.call("POST", `${NS}/serviceaccounts/bob/token`, { body: {} });
+    assert.match(String(unbound.body.message), /node requested token not bound to a pod/);
     assert.equal(
       (await node.call("POST", `${NS}/pods`, { body: {} })).code,
       422,

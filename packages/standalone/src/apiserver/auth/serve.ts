@@ -9,6 +9,7 @@ import type { Api, Exchange } from "../rest/api.ts";
 import { requireBody } from "../rest/body.ts";
 import type { ResourcePath } from "../rest/path.ts";
 import { rfc3339 } from "../runtime/time.ts";
+import { nodeRefusal } from "./node.ts";
 import { accessStatus, boundMismatch, rulesStatus, selfStatus, tokenSpec } from "./reviews.ts";
 import { tokenUser } from "./service-account.ts";
 import { userInfo } from "./user.ts";
@@ -99,14 +100,16 @@ export const serveTokenRequest = async (x: Exchange, path: ResourcePath, api: Ap
   if (account === undefined) throw notFound({ group: "", resource: "serviceaccounts" }, name);
   const spec = tokenSpec(body, API_AUDIENCES.slice(0, 1));
   if ("error" in spec) throw new ApiError(422, "Invalid", `TokenRequest.authentication.k8s.io "" is invalid: ${spec.error}`, {});
+  const boundPod = spec.bound?.kind === "Pod" ? view.get("/pods", `${namespace}/${spec.bound.name}`) : undefined;
+  const refusal = nodeRefusal(x.user, { verb: "token", bucket: "/serviceaccounts", name, object: boundPod });
+  if (refusal !== undefined) throw forbidden({ group: "", resource: "serviceaccounts" }, name, refusal);
   const bindings: Bindings = {};
   if (spec.bound?.kind === "Pod") {
     const pod = uidOf(view, "/pods", { key: `${namespace}/${spec.bound.name}`, resource: "pods", wanted: spec.bound.uid });
     bindings.pod = pod;
-    const object = view.get("/pods", `${namespace}/${spec.bound.name}`);
-    const mismatch = object === undefined ? undefined : boundMismatch(object, name);
+    const mismatch = boundPod === undefined ? undefined : boundMismatch(boundPod, name);
     if (mismatch !== undefined) throw forbidden({ group: "", resource: "serviceaccounts" }, name, mismatch);
-    const node = str(obj(object?.spec).nodeName) ?? "";
+    const node = str(obj(boundPod?.spec).nodeName) ?? "";
     const nodeUid = view.get("/nodes", node)?.metadata.uid;
     if (nodeUid !== undefined) bindings.node = { name: node, uid: nodeUid };
   } else if (spec.bound?.kind === "Secret")

@@ -13,8 +13,9 @@ import { connectUpgrade } from "../kubelet/connect.ts";
 import { kubeletTarget } from "../kubelet/target.ts";
 import { ApiError, badRequest, internal, statusOf } from "../model/errors.ts";
 import type { Api, Exchange, Outgoing } from "./api.ts";
+import { asApiError, requireAllowed } from "./apply.ts";
 import { parsePath } from "./path.ts";
-import { asApiError, requireAllowed, serveResource } from "./serve.ts";
+import { serveResource } from "./serve.ts";
 
 type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse | Http2ServerResponse;

@@ -1,5 +1,6 @@
 // How do writes become durable, and how is everything read back? (the only file that speaks SQL)
 
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { APPLICATION_ID, MIGRATIONS } from "./migrations.ts";
 
@@ -110,8 +111,19 @@ const changeType = (v: unknown): ChangeType => {
   throw new StorageError(`the database holds a change of type ${String(v)}: it is damaged`);
 };
 
+/** Secrets are in the file: it is its owner's only, and SQLite makes the files beside it likewise. */
+const keepPrivate = (path: string): void => {
+  try {
+    closeSync(openSync(path, "a", 0o600));
+    chmodSync(path, 0o600);
+  } catch (e) {
+    throw new StorageError(`the database ${path} cannot be opened: its directory is missing or not writable`, { cause: e });
+  }
+};
+
 /** Opens (making or migrating) the database. Throws StorageError with one sentence when it cannot be used. */
 export const openLog = (path: string): DurableLog => {
+  keepPrivate(path);
   const db = guarded(path, () => new DatabaseSync(path));
   const prepared = new Map<string, StatementSync>();
   const sql = (statement: string): StatementSync => {

@@ -91,6 +91,7 @@ export const openStore = (log: DurableLog, options: StoreOptions): Store => {
   let next = revision;
 
   let pending: Pending[] = [];
+  let closed = false;
   const overlay = new Map<string, Map<string, KubeObject | undefined>>();
 
   const committed: ObjectView = {
@@ -140,6 +141,7 @@ export const openStore = (log: DurableLog, options: StoreOptions): Store => {
   };
 
   const commit = (): void => {
+    if (pending.length === 0) return;
     const batch = pending;
     pending = [];
     overlay.clear();
@@ -168,6 +170,7 @@ export const openStore = (log: DurableLog, options: StoreOptions): Store => {
   };
 
   const stage = (bucket: string, key: string, object: KubeObject | undefined): Staged => {
+    if (closed) throw new StorageError("the API server is stopping and takes no more writes");
     const prev = latest.get(bucket, key);
     if (object === undefined && prev === undefined) throw new Error(`${bucket} ${key} does not exist and cannot be removed`);
     next += 1;
@@ -216,7 +219,8 @@ export const openStore = (log: DurableLog, options: StoreOptions): Store => {
     },
     sizes: () => new Map([...buckets].map(([name, b]) => [name, b.byKey.size])),
     close: () => {
-      if (pending.length > 0) commit();
+      commit();
+      closed = true;
       log.close();
     },
   };
