@@ -31,7 +31,7 @@ check: ## Types, lint, import boundaries
 	@$(NODE) --test --test-reporter=dot test/boundaries.test.ts
 
 bench: setup ## Measurements against a peer in the same run, as ratios
-	@$(NODE) test/bench/main.ts
+	@$(NODE) test/bench/main.ts $(ARGS)
 
 clean: ## Ends what is left of earlier runs and removes what was built or stored here
 	@test ! -x $(NODE) || $(NODE) test/demo/down.ts

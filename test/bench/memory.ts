@@ -1,0 +1,89 @@
+// What does ztunnel weigh: idle, per idle connection, and with many workloads known?
+import { readFileSync } from "node:fs";
+import { until } from "../world/until.ts";
+import type { Metric } from "./bars.ts";
+import type { HaproxyPair } from "./haproxy.ts";
+import { manyWorkloads } from "./objects.ts";
+import { load, type Path, type Paths } from "./paths.ts";
+import { processesOf, type World } from "./world.ts";
+
+/** Resident memory of a process in KB. */
+const rssKb = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? Number.NaN);
+
+/** The ztunnel process of each node, by node name. */
+export const ztunnels = async (world: World): Promise<Readonly<Record<string, { readonly pid: number; readonly pod: string }>>> => {
+  const pods = (await world.cluster.pods("istio-system", "app=ztunnel")).filter((p) => p.metadata.deletionTimestamp === undefined);
+  return Object.fromEntries(
+    pods.map((p) => {
+      const heaviest = processesOf(p).sort((a, b) => rssKb(b.pid) - rssKb(a.pid))[0];
+      if (heaviest === undefined) throw new Error(`${p.metadata.name} has no process`);
+      return [p.spec.nodeName ?? "", { pid: heaviest.pid, pod: p.metadata.name }];
+    }),
+  );
+};
+
+const pidsOf = async (world: World): Promise<{ client: number; server: number }> => {
+  const { node1, node2 } = await ztunnels(world);
+  if (node1 === undefined || node2 === undefined) throw new Error("there is not a ztunnel on each node");
+  return { client: node1.pid, server: node2.pid };
+};
+
+/** KB that each of `count` idle connections adds to a client's and a server's proxy. */
+const heldOn = async (world: World, path: Path, count: number, pids: { client: number; server: number }) => {
+  const { host, port } = path.to("responder");
+  // Once through first: what is loaded and dialled on first use is not the connections' doing.
+  await world.run(path.from, load("connects", host, port, 1, 1), 20_000);
+  const before = { client: rssKb(pids.client), server: rssKb(pids.server) };
+  const holder = world.start(path.from, load("hold", host, port, count));
+  await holder.line(/^held /);
+  const held = { client: (rssKb(pids.client) - before.client) / count, server: (rssKb(pids.server) - before.server) / count };
+  await holder.stop();
+  return held;
+};
+
+const single = (id: string, title: string, unit: string, values: Metric["values"]): Metric => ({
+  id,
+  title,
+  unit,
+  against: undefined,
+  values,
+});
+
+/** On ztunnels that nothing has used yet. */
+export const idleMemory = async (world: World): Promise<Metric> => {
+  const { client, server } = await pidsOf(world);
+  return single("rss-idle", "memory of an idle process (one figure per node)", "MB", {
+    ztunnel: [rssKb(client) / 1_024, rssKb(server) / 1_024],
+  });
+};
+
+export const heldMemory = async (world: World, paths: Paths, peer: HaproxyPair, count: number): Promise<Metric[]> => {
+  const ztunnel = await heldOn(world, paths.ztunnel, count, await pidsOf(world));
+  const haproxy = await heldOn(world, paths.haproxy, count, { client: peer.client.pid, server: peer.server.pid });
+  return (["client", "server"] as const).map((side) => ({
+    id: `held-${side}`,
+    title: `memory per idle connection of ${count}, the ${side}'s proxy`,
+    unit: "KB",
+    against: "haproxy",
+    values: { haproxy: [haproxy[side]], ztunnel: [ztunnel[side]] },
+  }));
+};
+
+const known = async (world: World, pod: string): Promise<number> =>
+  (JSON.parse(await world.cluster.ambit("zc", "workload", pod, "-o", "json")) as unknown[]).length;
+
+/** On ztunnels that start into a mesh of that size. */
+export const workloadMemory = async (world: World, count: number): Promise<Metric> => {
+  const { cluster } = world;
+  const applied = await cluster.kubectlRan(["apply", "--server-side", "-f", "-"], manyWorkloads(count));
+  if (applied.code !== 0) throw new Error(`the ${count} workloads could not be made: ${applied.stderr}`);
+  await cluster.kubectl("-n", "istio-system", "rollout", "restart", "daemonset/ztunnel");
+  await cluster.kubectl("-n", "istio-system", "rollout", "status", "daemonset/ztunnel", "--timeout=90s");
+  const weights = Object.values(await ztunnels(world)).map(async ({ pid, pod }) => {
+    await until(`${pod} to know ${count} workloads`, async () => ((await known(world, pod)) >= count ? true : undefined), 60_000);
+    return rssKb(pid) / 1_024;
+  });
+  return single("rss-workloads", `memory with ${count} workloads known (one figure per node)`, "MB", {
+    ztunnel: await Promise.all(weights),
+  });
+};
