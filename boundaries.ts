@@ -23,6 +23,7 @@ export const SHARED_LEVELS: readonly (readonly string[])[] = [
   ["proto", "gen", "wire"],
   ["grpc"],
   ["xds", "ca", "hbone"],
+  ["proxy"],
 ];
 
 /** Folders of shared that only some packages may use: these reach into the kernel. */

@@ -9,6 +9,7 @@ import type { DaemonSet, Namespace, Pod } from "@ambit/shared/kube/objects.ts";
 import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
+import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
@@ -30,7 +31,7 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
   const log = logger.scope("cni-agent");
   const metrics = createMetrics();
   const events = metrics.counter({ name: "nodeagent_reconcile_events_total", help: "Steps taken for pods.", labels: ["type", "outcome"] });
-  const logWatch = (event: string, fields: object): void => log.warn(event, { ...fields } as Record<string, string>);
+  const logWatch = eventLog(log, "warn");
   const pods = createReflector<Pod>({
     client,
     resource: RESOURCES.pods,

@@ -2,7 +2,7 @@
 
 import { durationMs, type Env, integer, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, ok, type Result } from "@ambit/shared/runtime/result.ts";
-import { parseLevels } from "@ambit/shared/telemetry/log-levels.ts";
+import { levelsText } from "@ambit/shared/telemetry/log-levels.ts";
 
 export type CniConfig = {
   readonly nodeName: string;
@@ -32,11 +32,6 @@ const list = (s: string): Result<readonly string[]> =>
       .filter((n) => n !== ""),
   );
 
-const levels = (s: string): Result<string> => {
-  const r = parseLevels(s);
-  return r.ok ? ok(s) : r;
-};
-
 /** Every variable at once; the error names each one that is wrong. Names as istio-cni's where it has them. */
 export const parseConfig = (env: Env): Result<CniConfig> =>
   allOf({
@@ -51,6 +46,6 @@ export const parseConfig = (env: Env): Result<CniConfig> =>
     healthPort: env.optional("HEALTH_PORT", port, 8000),
     metricsPort: env.optional("MONITORING_PORT", port, 15014),
     logFormat: env.optional("LOG_FORMAT", oneOf("text", "json"), "text" as const),
-    logLevel: env.optional("LOG_LEVEL", levels, "info"),
+    logLevel: env.optional("LOG_LEVEL", levelsText, "info"),
     syncMs: env.optional("SYNC_TIMEOUT", durationMs, 60_000),
   });

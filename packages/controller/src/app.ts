@@ -8,6 +8,7 @@ import type { Pod } from "@ambit/shared/kube/objects.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
+import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { publishRootCert } from "./ca/apply.ts";
@@ -41,7 +42,6 @@ export type App = AsyncDisposable & {
 };
 
 export type AppDeps = { readonly client: KubeClient; readonly world: World; readonly logger: Logger };
-type Log = (event: string, fields: object) => void;
 
 const LEASE = "istio-leader";
 const DRAIN_MS = 2_000;
@@ -56,7 +56,15 @@ const buildModel = (config: ControllerConfig, { client, world, logger }: AppDeps
   const served = staticCollection<string>({ graph, name: "ServedKinds", equal: (a, b) => a === b });
   const mesh = buildMesh(graph, inputs, config.mesh);
   const pods = podView(graph, inputs.pods);
-  const sources = createSources({ client, graph, inputs, served, revision: config.mesh.revision, world, log: eventLog(logger, "kube") });
+  const sources = createSources({
+    client,
+    graph,
+    inputs,
+    served,
+    revision: config.mesh.revision,
+    world,
+    log: eventLog(logger.scope("kube"), "info"),
+  });
   return { graph, inputs, served, mesh, pods, sources };
 };
 type Model = ReturnType<typeof buildModel>;
@@ -70,11 +78,6 @@ const podView = (graph: Graph, pods: Collection<Pod>): PodView => {
   return { pod: (key) => pods.get(key), podsOn: (node, who) => byNode.get(`${node}|${who.namespace}|${who.serviceAccount}`) ?? [] };
 };
 
-const eventLog =
-  (logger: Logger, scope: string): Log =>
-  (event, fields) =>
-    logger.scope(scope).info(event, fields as Record<string, string>);
-
 /** What proxies call: discovery and certificates, behind a certificate of our own. */
 const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly root: Root }) => {
   const { client, world, logger } = deps;
@@ -82,14 +85,14 @@ const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonl
   const { rootNamespace: namespace, clusterDomain, trustDomain } = config.mesh;
   const review = createTokenReviewer({ client, audiences: config.audiences, world });
   const serving = createServingCertificate(root, servingNames({ service: config.serviceName, namespace, clusterDomain }), world);
-  const discovery = createDiscovery({ mesh: model.mesh, review, log: eventLog(logger, "ads") });
+  const discovery = createDiscovery({ mesh: model.mesh, review, log: eventLog(logger.scope("ads"), "info") });
   const ca = createCaService({
     root,
     review,
     authorize: (ask) => authorizeIdentity(ask, model.pods, { trustDomain, trustedNodeAccounts: config.trustedNodeAccounts }),
     lifetimes: config.certificates,
     world,
-    log: eventLog(logger, "ca"),
+    log: eventLog(logger.scope("ca"), "info"),
   });
   const listen = (): Promise<GrpcServer> =>
     serveGrpc({ bind: `${config.bindAddress}:${config.grpcPort}`, tls: serving, services: [discovery, ca] });
@@ -105,11 +108,14 @@ const leaderWork =
     const settings = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress };
     await sources.synced(signal);
     await Promise.all([
-      publishRootCert({ client, namespaces: inputs.namespaces, rootPem: given.root.certPem, world, log: eventLog(logger, "ca") }, signal),
-      keepWaypointClass({ client, served, classes: inputs.gatewayClasses, world, log: eventLog(logger, "deployer") }, signal),
-      runDeployer({ client, inputs, settings, world, log: eventLog(logger, "deployer") }, signal),
+      publishRootCert(
+        { client, namespaces: inputs.namespaces, rootPem: given.root.certPem, world, log: eventLog(logger.scope("ca"), "info") },
+        signal,
+      ),
+      keepWaypointClass({ client, served, classes: inputs.gatewayClasses, world, log: eventLog(logger.scope("deployer"), "info") }, signal),
+      runDeployer({ client, inputs, settings, world, log: eventLog(logger.scope("deployer"), "info") }, signal),
       ...(config.writeStatus
-        ? [writeStatuses({ client, statuses: mesh.statuses, inputs, world, log: eventLog(logger, "status") }, signal)]
+        ? [writeStatuses({ client, statuses: mesh.statuses, inputs, world, log: eventLog(logger.scope("status"), "info") }, signal)]
         : []),
     ]);
   };
@@ -147,7 +153,7 @@ export const build = async (config: ControllerConfig, deps: AppDeps): Promise<Ap
     const ended = new AbortController();
     const stop = AbortSignal.any([signal, ended.signal]);
     const self = `${config.podName}-${randomBytes(4).toString("hex")}`;
-    const lease = { client, namespace: config.mesh.rootNamespace, name: LEASE, self, world, log: eventLog(logger, "leader") };
+    const lease = { client, namespace: config.mesh.rootNamespace, name: LEASE, self, world, log: eventLog(logger.scope("leader"), "info") };
     const parts = Promise.all([
       model.sources.run(stop),
       runLeader(lease, leaderWork(config, deps, { model, root }), stop),

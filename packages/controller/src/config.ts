@@ -3,7 +3,7 @@
 import { type HostPort, parseHostPort } from "@ambit/shared/addr/socket.ts";
 import { bool, durationMs, type Env, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, ok, type Result } from "@ambit/shared/runtime/result.ts";
-import { parseLevels } from "@ambit/shared/telemetry/log-levels.ts";
+import { levelsText } from "@ambit/shared/telemetry/log-levels.ts";
 import type { MeshSettings } from "./model/settings.ts";
 
 export type ControllerConfig = {
@@ -29,10 +29,6 @@ export type ControllerConfig = {
 const words = (s: string): Result<readonly string[]> => {
   const list = s.split(",").map((w) => w.trim());
   return list.includes("") ? err("want words separated by commas") : ok(list);
-};
-const levels = (s: string): Result<string> => {
-  const r = parseLevels(s);
-  return r.ok ? ok(s) : r;
 };
 const DAY_MS = 24 * 3_600_000;
 const lifetime = (s: string): Result<number> => {
@@ -65,7 +61,7 @@ export const parseConfig = (env: Env): Result<ControllerConfig> => {
     discoveryAddress: env.optional("DISCOVERY_ADDRESS", parseHostPort, undefined),
     writeStatus: env.optional("AMBIENT_ENABLE_STATUS", bool, true),
     format: env.optional("LOG_FORMAT", oneOf("text", "json"), "text" as const),
-    level: env.optional("LOG_LEVEL", levels, "info"),
+    level: env.optional("LOG_LEVEL", levelsText, "info"),
   });
   if (!parsed.ok) return parsed;
   const v = parsed.value;

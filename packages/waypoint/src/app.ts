@@ -9,13 +9,14 @@ import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
 import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
 import type { TunnelServer } from "@ambit/shared/hbone/types.ts";
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
+import type { Sources } from "@ambit/shared/proxy/sources.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Origin } from "@ambit/shared/state/balance.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
+import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger, LogOutput } from "@ambit/shared/telemetry/log.ts";
-import type { Fields } from "@ambit/shared/telemetry/log-line.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
 import { adminRoutes } from "./admin/routes.ts";
@@ -23,7 +24,7 @@ import type { WaypointConfig } from "./config.ts";
 import type { Self } from "./inbound/target.ts";
 import { createProxy, PROXY_LIMITS, type WaypointProxy } from "./proxy.ts";
 import { createPatterns } from "./route/regex.ts";
-import { controllerSources, type Sources } from "./sources.ts";
+import { waypointSources } from "./sources.ts";
 import { createWaypointState } from "./state/apply.ts";
 import { createTelemetry } from "./telemetry/observe.ts";
 import { dialTcp } from "./upstream/connect.ts";
@@ -48,11 +49,6 @@ export type BuildOptions = {
   /** The controller unless a test gives its own. */
   readonly sources?: Sources;
 };
-
-const eventLog =
-  (log: { info(message: string, fields?: Fields): void }) =>
-  (event: string, fields: object): void =>
-    log.info(event, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, typeof v === "number" ? v : String(v)])));
 
 /** The pod has no IPv6 at all, so that "::" cannot be bound. */
 const lacksIpv6 = (e: unknown): boolean => e instanceof Error && (/\b(EAFNOSUPPORT|EADDRNOTAVAIL)\b/.test(e.message) || lacksIpv6(e.cause));
@@ -95,9 +91,9 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       .set(1);
     const ready = createReadiness([STATE_GATE, CERT_GATE]);
 
-    const sources = o.sources ?? controllerSources(config, { world, log: eventLog(logger.scope("xds")) });
+    const sources = o.sources ?? waypointSources(config, { world, log: eventLog(logger.scope("xds"), "info") });
     scope.defer(() => sources.close());
-    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca")) });
+    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
     scope.defer(() => certs.close());
     const patterns = createPatterns();
     const state = createWaypointState(patterns);
@@ -123,7 +119,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       newId: randomUUID,
       observeRequest: telemetry.observeRequest,
       observeTcp: telemetry.observeTcp,
-      log: eventLog(logger.scope("proxy")),
+      log: eventLog(logger.scope("proxy"), "info"),
       limits: {
         ...PROXY_LIMITS,
         detectMs: config.detectMs,
@@ -141,7 +137,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
         trustDomain: config.trustDomain,
         onRequest: proxy.onTunnel,
         world,
-        log: eventLog(logger.scope("hbone")),
+        log: eventLog(logger.scope("hbone"), "info"),
       });
     const server = await serveOn("::").catch((e: unknown) => {
       if (lacksIpv6(e)) return serveOn("0.0.0.0");

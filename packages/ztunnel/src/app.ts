@@ -6,10 +6,12 @@ import { createCertStore } from "@ambit/shared/ca/store.ts";
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { inNetns, ownNetns } from "@ambit/shared/linux/netns.ts";
 import { closeFd, socketIn } from "@ambit/shared/linux/socket.ts";
+import type { Sources } from "@ambit/shared/proxy/sources.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { StateUpdate } from "@ambit/shared/state/store.ts";
+import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
@@ -19,10 +21,9 @@ import { createIdentities } from "./identities.ts";
 import { runZdsClient } from "./inpod/client.ts";
 import { startPodProxy } from "./inpod/proxy.ts";
 import { createPodSet, type PodSet, type ServedPod } from "./inpod/run.ts";
-import { eventLog } from "./log-fields.ts";
 import { createConnectionReports } from "./metrics.ts";
 import { recheck } from "./policy/watch.ts";
-import { controllerSources, type Sources } from "./sources.ts";
+import { ztunnelSources } from "./sources.ts";
 import { createMeshState } from "./state/apply.ts";
 
 const STATE_GATE = "state manager";
@@ -83,7 +84,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
     const ready = createReadiness([STATE_GATE, PODS_GATE]);
     const quit = new AbortController();
 
-    const sources = given ?? controllerSources(config, { metrics, world, log: logger.scope("xds") });
+    const sources = given ?? ztunnelSources(config, { metrics, world, log: logger.scope("xds") });
     scope.defer(() => sources.close());
     const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
     scope.defer(() => certs.close());

@@ -1,97 +1,55 @@
 // How is ztunnel configured? (Istio's environment variables, ambient-l4 section 1.2)
 
-import { parseHostPort } from "@ambit/shared/addr/socket.ts";
-import type { Roots } from "@ambit/shared/grpc/channel.ts";
-import { bool, durationMs, type Env, integer, oneOf, type Parser, port, text } from "@ambit/shared/runtime/env.ts";
+import {
+  controlPlaneServer,
+  DEFAULT_TOKEN_FILE,
+  drainWithin,
+  type ProxyEnvironment,
+  proxyEnvironment,
+  type ServerConfig,
+} from "@ambit/shared/proxy/environment.ts";
+import { bool, durationMs, type Env, integer, oneOf, type Parser, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
-import { type Levels, parseLevels } from "@ambit/shared/telemetry/log-levels.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
 
-/** A gRPC server of the control plane. */
-export type ServerConfig = {
-  /** "host:port". */
-  readonly address: string;
-  readonly roots: Roots;
-  readonly serverName: string | undefined;
-  readonly headers: Readonly<Record<string, string>>;
-};
+/** With the headers that its calls carry. */
+export type ServerWithHeaders = ServerConfig & { readonly headers: Readonly<Record<string, string>> };
 
 /** A bearer token: a file that is read again for every call, or the token itself. */
 export type Token = { readonly kind: "file"; readonly path: string } | { readonly kind: "literal"; readonly token: string };
 
-export type ZtunnelConfig = {
-  readonly clusterId: string;
-  readonly clusterDomain: string;
-  readonly trustDomain: string;
+export type ZtunnelConfig = ProxyEnvironment & {
   readonly network: string;
-  readonly node: string;
   readonly pod: { readonly name: string; readonly namespace: string; readonly ip: string };
-  readonly xds: ServerConfig;
-  readonly ca: ServerConfig;
+  readonly xds: ServerWithHeaders;
+  readonly ca: ServerWithHeaders;
   readonly token: Token;
-  readonly secretTtlMs: number;
   readonly zdsPath: string;
   readonly sockets: SocketConfig;
   readonly pool: { readonly maxStreams: number; readonly idleMs: number };
   readonly responseBaggage: boolean;
   readonly drainMs: number;
-  readonly log: { readonly format: "text" | "json"; readonly level: string };
-  readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number };
-  /** ISTIO_META_*, sent to the controller as the node's metadata. */
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly version: string;
-};
-
-type Address = { readonly address: string; readonly plaintext: boolean };
-
-const serverAddress: Parser<Address> = (value) => {
-  const m = /^(?:(https?):\/\/)?(.+?)\/?$/.exec(value);
-  const parsed = parseHostPort(m?.[2] ?? "");
-  return parsed.ok ? ok({ address: m?.[2] ?? "", plaintext: m?.[1] === "http" }) : err("want https://host:port");
-};
-
-const rootsOf: Parser<Roots> = (value) => {
-  if (value === "SYSTEM") return ok({ kind: "system" });
-  return ok(value.includes("-----BEGIN") ? { kind: "pem", pem: value } : { kind: "file", path: value });
 };
 
 /** A path when it looks like one, as Istio reads it; else the token itself. */
 const tokenOf: Parser<Token> = (value) => ok(/^\.{0,2}\//.test(value) ? { kind: "file", path: value } : { kind: "literal", token: value });
 
-const levels: Parser<string> = (value) => mapOk<Levels, string, string>(parseLevels(value), () => value);
-
-const DEFAULT_SERVER = "https://istiod.istio-system.svc:15012";
-const DEFAULT_ROOT = "./var/run/secrets/istio/root-cert.pem";
-const DEFAULT_TOKEN = "./var/run/secrets/tokens/istio-token";
 const DEFAULT_ZDS = "/var/run/ztunnel/ztunnel.sock";
 
-const server = (env: Env, which: "XDS" | "CA"): Result<ServerConfig> =>
-  mapOk(
-    allOf({
-      at: env.optional(`${which}_ADDRESS`, serverAddress, undefined),
-      fallback: serverAddress(DEFAULT_SERVER),
-      roots: env.optional(`${which}_ROOT_CA`, rootsOf, { kind: "file", path: DEFAULT_ROOT } as const),
-      serverName: env.optional(`ALT_${which}_HOSTNAME`, text, undefined),
-    }),
-    ({ at, fallback, roots, serverName }) => {
-      const { address, plaintext } = at ?? fallback;
-      const headers = Object.fromEntries([...env.prefixed(`${which}_HEADER_`)].map(([k, v]) => [k.toLowerCase(), v]));
-      return { address, roots: plaintext ? { kind: "plaintext" } : roots, serverName, headers };
-    },
-  );
+const server = (env: Env, which: "XDS" | "CA"): Result<ServerWithHeaders> =>
+  mapOk(controlPlaneServer(env, which), (at) => ({
+    ...at,
+    headers: Object.fromEntries([...env.prefixed(`${which}_HEADER_`)].map(([k, v]) => [k.toLowerCase(), v])),
+  }));
 
-/** Time to let connections end, in ms: told outright, else the pod's grace period less a margin, else 5 s. */
+/** Told outright, else as the pod's grace period allows. */
 const drainMs = (env: Env): Result<number> =>
   mapOk(
     allOf({
       deadline: env.optional("CONNECTION_TERMINATION_DEADLINE", durationMs, undefined),
       grace: env.optional("TERMINATION_GRACE_PERIOD_SECONDS", integer(0, 86_400), undefined),
     }),
-    ({ deadline, grace }) => {
-      if (deadline !== undefined) return deadline;
-      if (grace === undefined) return 5_000;
-      return Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1_000;
-    },
+    ({ deadline, grace }) => deadline ?? drainWithin(grace),
   );
 
 const sockets = (env: Env): Result<SocketConfig> =>
@@ -134,52 +92,33 @@ const unsupported = (env: Env): Result<unknown> =>
 export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
   mapOk(
     allOf({
-      clusterId: env.optional("CLUSTER_ID", text, "Kubernetes"),
-      metaClusterId: env.optional("ISTIO_META_CLUSTER_ID", text, undefined),
-      clusterDomain: env.optional("CLUSTER_DOMAIN", text, "cluster.local"),
-      trustDomain: env.optional("TRUST_DOMAIN", text, "cluster.local"),
       network: env.optional("NETWORK", text, ""),
-      node: env.optional("NODE_NAME", text, ""),
       name: env.optional("POD_NAME", text, "ztunnel"),
       namespace: env.optional("POD_NAMESPACE", text, "istio-system"),
       ip: env.optional("INSTANCE_IP", text, "1.1.1.1"),
       xds: server(env, "XDS"),
       ca: server(env, "CA"),
-      token: env.optional("AUTH_TOKEN", tokenOf, { kind: "file", path: DEFAULT_TOKEN } as const),
-      secretTtlMs: env.optional("SECRET_TTL", durationMs, 86_400_000),
+      token: env.optional("AUTH_TOKEN", tokenOf, { kind: "file", path: DEFAULT_TOKEN_FILE } as const),
       zdsPath: env.optional("INPOD_UDS", text, DEFAULT_ZDS),
       sockets: sockets(env),
       maxStreams: env.optional("POOL_MAX_STREAMS_PER_CONNECTION", integer(1, 65_535), 100),
       idleMs: env.optional("POOL_UNUSED_RELEASE_TIMEOUT", durationMs, 300_000),
       responseBaggage: env.optional("ENABLE_RESPONSE_BAGGAGE", bool, true),
       drainMs: drainMs(env),
-      format: env.optional("LOG_FORMAT", oneOf("json", "plain", "text"), "text"),
-      level: env.optional("RUST_LOG", levels, "info"),
-      admin: env.optional("ADMIN_PORT", port, 15000),
-      stats: env.optional("STATS_PORT", port, 15020),
-      readiness: env.optional("READINESS_PORT", port, 15021),
-      version: env.optional("AMBIT_VERSION", text, "dev"),
+      proxy: proxyEnvironment(env, "RUST_LOG"),
       unsupported: unsupported(env),
     }),
     (v) => ({
-      clusterId: v.metaClusterId ?? v.clusterId,
-      clusterDomain: v.clusterDomain,
-      trustDomain: v.trustDomain,
+      ...v.proxy,
       network: v.network,
-      node: v.node,
       pod: { name: v.name, namespace: v.namespace, ip: v.ip },
       xds: v.xds,
       ca: v.ca,
       token: v.token,
-      secretTtlMs: v.secretTtlMs,
       zdsPath: v.zdsPath,
       sockets: v.sockets,
       pool: { maxStreams: v.maxStreams, idleMs: v.idleMs },
       responseBaggage: v.responseBaggage,
       drainMs: v.drainMs,
-      log: { format: v.format === "json" ? "json" : "text", level: v.level },
-      ports: { admin: v.admin, stats: v.stats, readiness: v.readiness },
-      metadata: Object.fromEntries(env.prefixed("ISTIO_META_")),
-      version: v.version,
     }),
   );

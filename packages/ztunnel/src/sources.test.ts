@@ -13,7 +13,7 @@ import { encodeAddress } from "@ambit/shared/wire/address.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type Node } from "@ambit/shared/wire/types.ts";
 import { createXdsServer, type XdsResource } from "@ambit/shared/xds/server.ts";
 import { parseConfig } from "./config.ts";
-import { controllerSources } from "./sources.ts";
+import { ztunnelSources } from "./sources.ts";
 import { createMeshState } from "./state/apply.ts";
 
 const resource = (value: Uint8Array): XdsResource => ({ version: "1", value });
@@ -56,7 +56,7 @@ test("a ztunnel's state from a controller", { timeout: 10_000 }, async (t) => {
   assert.ok(config.ok);
   const lines: string[] = [];
   const log = createLogger({ format: "text", out: { write: (l) => lines.push(l) } }).scope("xds");
-  const sources = controllerSources(config.value, { metrics: createMetrics(), world: realWorld(), log });
+  const sources = ztunnelSources(config.value, { metrics: createMetrics(), world: realWorld(), log });
   const state = createMeshState();
   const stop = new AbortController();
   const follower = sources.follow(state.types);

@@ -2,6 +2,7 @@
 
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { destinationLabels, known, SOURCE_LABELS, serviceLabels, sourceLabels } from "@ambit/shared/proxy/labels.ts";
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
 import { bare, type Fields } from "@ambit/shared/telemetry/log-line.ts";
 
@@ -25,14 +26,7 @@ export type Traffic = {
 /** Istio's order; queries and recording rules rely on the names. */
 export const TRAFFIC_LABELS = [
   "reporter",
-  "source_workload",
-  "source_canonical_service",
-  "source_canonical_revision",
-  "source_workload_namespace",
-  "source_principal",
-  "source_app",
-  "source_version",
-  "source_cluster",
+  ...SOURCE_LABELS,
   "destination_service",
   "destination_service_namespace",
   "destination_service_name",
@@ -54,34 +48,15 @@ export const TRAFFIC_LABELS = [
 ] as const;
 export type TrafficLabel = (typeof TRAFFIC_LABELS)[number];
 
-const known = (text: string | undefined): string => (text === undefined || text === "" ? "unknown" : text);
-
 /** The labels of a connection; what is not known is "unknown". */
 export const trafficLabels = (t: Traffic, responseFlags: string): Record<TrafficLabel, string> => {
   const s = t.source.workload;
   const d = t.destination.workload;
-  const service = t.destination.service;
   return {
     reporter: t.reporter,
-    source_workload: known(s?.workloadName),
-    source_canonical_service: known(s?.canonicalName),
-    source_canonical_revision: known(s?.canonicalRevision),
-    source_workload_namespace: known(s?.namespace),
-    source_principal: known(t.secured ? t.source.identity?.uri : undefined),
-    source_app: known(s?.canonicalName),
-    source_version: known(s?.canonicalRevision),
-    source_cluster: known(s?.clusterId),
-    destination_service: known(service?.hostname),
-    destination_service_namespace: known(service?.namespace),
-    destination_service_name: known(service?.name),
-    destination_workload: known(d?.workloadName),
-    destination_canonical_service: known(d?.canonicalName),
-    destination_canonical_revision: known(d?.canonicalRevision),
-    destination_workload_namespace: known(d?.namespace),
-    destination_principal: known(t.secured ? t.destination.identity?.uri : undefined),
-    destination_app: known(d?.canonicalName),
-    destination_version: known(d?.canonicalRevision),
-    destination_cluster: known(d?.clusterId),
+    ...sourceLabels(s, t.secured ? t.source.identity?.uri : undefined),
+    ...serviceLabels(t.destination.service),
+    ...destinationLabels(d, t.secured ? t.destination.identity?.uri : undefined),
     request_protocol: "tcp",
     response_flags: responseFlags,
     connection_security_policy: t.secured ? "mutual_tls" : "unknown",

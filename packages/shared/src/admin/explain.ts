@@ -105,6 +105,11 @@ export type ExplainPod = {
   readonly node: string;
   readonly wanted: { readonly kind: "enrol" | "leave" | "forget"; readonly why: string };
   readonly text: string;
-  readonly done: { readonly rules: string; readonly announced: boolean; readonly probes: boolean; readonly annotation?: string | undefined };
+  readonly done: {
+    readonly rules: string;
+    readonly announced: boolean;
+    readonly probes: boolean;
+    readonly annotation?: string | undefined;
+  };
   readonly lastError?: string | undefined;
 };

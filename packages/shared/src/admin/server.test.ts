@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { err, ok } from "../runtime/result.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { serveMetrics } from "../telemetry/server.ts";
 import { serveReadiness } from "./readiness.ts";
-import { AdminError, requiredParam, serveAdmin } from "./server.ts";
+import { AdminError, readParam, requiredParam, serveAdmin } from "./server.ts";
 
 test("the admin server routes by path and method, and tells mistakes in a sentence", async () => {
   await using server = await serveAdmin(0, {
@@ -30,6 +31,14 @@ test("the admin server routes by path and method, and tells mistakes in a senten
   assert.deepEqual(await ask("/late"), [409, "not now"]);
   assert.deepEqual(await ask("/broken"), [500, "boom"]);
   assert.match(String((await ask("/"))[1]), /^\/config_dump \(GET\): everything$/m);
+});
+
+test("a parameter that cannot be read is the caller's mistake", () => {
+  assert.equal(readParam("port", ok(80)), 80);
+  assert.throws(
+    () => readParam("port", err("want a number")),
+    (e) => e instanceof AdminError && e.status === 400 && e.message === "port: want a number",
+  );
 });
 
 test("a taken port is one sentence", async () => {

@@ -1,6 +1,7 @@
 // How does a component answer its operator, on loopback only?
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Result } from "../runtime/result.ts";
 import { type HttpListener, listenHttp } from "./listen.ts";
 
 export type AdminRequest = { readonly method: string; readonly query: URLSearchParams };
@@ -36,6 +37,12 @@ export const requiredParam = (request: AdminRequest, name: string): string => {
   const value = request.query.get(name);
   if (value === null || value === "") throw new AdminError(400, `the query parameter "${name}" is missing`);
   return value;
+};
+
+/** The value of the named parameter; AdminError 400 when it could not be read. */
+export const readParam = <T>(name: string, read: Result<T>): T => {
+  if (!read.ok) throw new AdminError(400, `${name}: ${read.error}`);
+  return read.value;
 };
 
 const index = (routes: AdminRoutes): AdminReply => ({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { enabled, formatLevels, parseLevels } from "./log-levels.ts";
+import { enabled, formatLevels, levelsText, parseLevels } from "./log-levels.ts";
 
 const readable = [
   { text: "info", levels: { default: "info", scopes: {} } },
@@ -12,6 +12,11 @@ for (const c of readable) test(`reads ${c.text}`, () => assert.deepEqual(parseLe
 
 for (const text of ["", "loud", "access=", "a=b=c"])
   test(`refuses ${JSON.stringify(text)}`, () => assert.equal(parseLevels(text).ok, false));
+
+test("levels in a variable stay as they are written", () => {
+  assert.deepEqual(levelsText("WARN,xds=trace"), { ok: true, value: "WARN,xds=trace" });
+  assert.equal(levelsText("loud").ok, false);
+});
 
 test("what is printed is read back", () => {
   const levels = { default: "warn", scopes: { access: "debug", xds: "off" } } as const;

@@ -1,5 +1,6 @@
 // Which level does each scope log at, and how is that changed at run time?
 
+import type { Parser } from "../runtime/env.ts";
 import { err, ok, type Result } from "../runtime/result.ts";
 import type { LogLevel } from "./log-line.ts";
 
@@ -30,6 +31,12 @@ export const parseLevels = (text: string, base: Levels = { default: "info", scop
     else scopes[left] = level;
   }
   return ok({ default: fallback, scopes });
+};
+
+/** A variable that holds levels, kept as it is written: the logger reads it again. */
+export const levelsText: Parser<string> = (text) => {
+  const levels = parseLevels(text);
+  return levels.ok ? ok(text) : levels;
 };
 
 /** The levels as `parseLevels` reads them. */

@@ -1,14 +1,13 @@
 // What would happen to a request, and why? (the same pure functions that decide about real ones)
 
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
-import type { ExplainCandidate, ExplainRule, ExplainVerdict, ExplainWaypoint, ExplainWorkload } from "@ambit/shared/admin/explain.ts";
-import { authorize, explainPolicies, type PolicySet, verdictText } from "@ambit/shared/authz/authorize.ts";
-import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
+import type { ExplainRule, ExplainWaypoint } from "@ambit/shared/admin/explain.ts";
 import { RESCUE } from "@ambit/shared/errors/codes.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { explainCandidate, explainVerdict, explainWorkload } from "@ambit/shared/proxy/explain.ts";
 import type { Filter, RouteRule, WeightedBackend } from "@ambit/shared/route/types.ts";
-import type { Candidate, Origin } from "@ambit/shared/state/balance.ts";
-import { identityOf, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
+import type { Origin } from "@ambit/shared/state/balance.ts";
+import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { HeaderFields } from "../http/message.ts";
 import { type AddressedNow, addressedBy, type OwnedServices, planInbound, type Self } from "../inbound/target.ts";
@@ -37,28 +36,6 @@ export type ExplainDeps = {
   regex(pattern: string): FullMatch;
   random(): number;
   readonly hbonePort: number;
-};
-
-const workloadOf = (w: Workload): ExplainWorkload => ({
-  uid: w.uid,
-  namespace: w.namespace,
-  name: w.name,
-  node: w.node,
-  addresses: w.addresses,
-  identity: identityOf(w).uri,
-});
-
-const candidateOf = (c: Candidate): ExplainCandidate => ({
-  namespace: c.workload.namespace,
-  name: c.workload.name,
-  port: c.port,
-  rank: c.rank,
-  ...(c.excluded === undefined ? {} : { excluded: c.excluded }),
-});
-
-const verdictOf = (set: PolicySet, subject: AuthzSubject): ExplainVerdict => {
-  const verdict = authorize(set, subject);
-  return { allowed: verdict.allowed, text: verdictText(verdict), policies: explainPolicies(set, subject), missing: set.missing };
 };
 
 const backendText = (b: WeightedBackend): string =>
@@ -111,7 +88,7 @@ const nothing = (q: Question, text: string, status?: number): ExplainWaypoint =>
 
 /** Where the chosen endpoint is and how it is reached, or why there is none. */
 const reached = (choice: Choice, d: ExplainDeps): Partial<ExplainWaypoint> & { readonly text: string } => {
-  const list = choice.candidates.map(candidateOf);
+  const list = choice.candidates.map(explainCandidate);
   if (choice.kind === "none") {
     const status = RESCUE[choice.error.code].http;
     return { candidates: list, status, text: `answered ${status}: ${choice.error.message}` };
@@ -120,7 +97,7 @@ const reached = (choice: Choice, d: ExplainDeps): Partial<ExplainWaypoint> & { r
   const tunnel = formatSocketAddr({ ip: address.ip, port: d.hbonePort });
   return {
     candidates: list,
-    endpoint: workloadOf(workload),
+    endpoint: explainWorkload(workload),
     endpointPort: address.port,
     via: via === "hbone" ? tunnel : formatSocketAddr(address),
     expect: via === "hbone" ? [expect.uri] : [],
@@ -163,7 +140,7 @@ const explainHttp = (q: Question, a: AddressedNow, d: ExplainDeps): Partial<Expl
   const authority = q.host ?? a.service.hostname;
   const request = { method: q.method, authority, headers: q.headers, path: q.path };
   const caller = { peer: q.source, source: { ip: q.sourceIp, port: 0 }, destination: q.authority };
-  const verdict = verdictOf(policySet(a.service), httpSubject(caller, request));
+  const verdict = explainVerdict(policySet(a.service), httpSubject(caller, request));
   const header = (name: string): string | undefined =>
     name === "host" || name === ":authority" ? authority : q.headers.find(([n]) => n === name)?.[1];
   const { plan, trail } = planRequest({
@@ -183,7 +160,7 @@ const explainHttp = (q: Question, a: AddressedNow, d: ExplainDeps): Partial<Expl
 
 const explainTcp = (q: Question, a: AddressedNow, d: ExplainDeps): Partial<ExplainWaypoint> & { readonly text: string } => {
   const caller = { peer: q.source, source: { ip: q.sourceIp, port: 0 }, destination: q.authority };
-  const verdict = verdictOf(tcpPolicySet(a.service), tcpSubject(caller));
+  const verdict = explainVerdict(tcpPolicySet(a.service), tcpSubject(caller));
   const plan = planTcp(a.service, a.port, d.random());
   const shown = { verdict, chosen: "opaque TCP", backends: backendsOf(a.port.tcpBackends) };
   if (!verdict.allowed) return { ...shown, text: `closed: ${verdict.text}` };

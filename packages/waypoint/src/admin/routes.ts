@@ -2,16 +2,15 @@
 
 import { parseIp } from "@ambit/shared/addr/ip.ts";
 import { parseSocketAddr } from "@ambit/shared/addr/socket.ts";
-import { AdminError, type AdminRequest, type AdminRoutes, requiredParam } from "@ambit/shared/admin/server.ts";
+import { AdminError, type AdminRequest, type AdminRoutes, readParam, requiredParam } from "@ambit/shared/admin/server.ts";
 import type { CertState } from "@ambit/shared/ca/types.ts";
 import { parseSpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { dumpCertificate } from "@ambit/shared/proxy/dump.ts";
 import type { WaypointService } from "@ambit/shared/route/types.ts";
-import type { Result } from "@ambit/shared/runtime/result.ts";
-import { type DumpCertificate, type DumpPem, dumpPolicy, dumpService, dumpWorkload } from "@ambit/shared/state/config-dump.ts";
+import { dumpPolicy, dumpService, dumpWorkload } from "@ambit/shared/state/config-dump.ts";
 import type { MeshStore } from "@ambit/shared/state/store.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
-import { parseBundle } from "@ambit/shared/tls/certificate.ts";
 import { isToken } from "../http/fields.ts";
 import type { HeaderField } from "../http/message.ts";
 import { isPath } from "../http1/head.ts";
@@ -28,24 +27,6 @@ export type AdminSources = {
   readonly logger: Logger;
 };
 
-const dumpPems = (pems: readonly string[]): DumpPem[] =>
-  pems.flatMap((pem) => {
-    const parsed = parseBundle(pem);
-    return (parsed.ok ? parsed.value : []).map((c) => ({
-      pem: Buffer.from(c.pem).toString("base64"),
-      serialNumber: BigInt(`0x${c.serial}`).toString(),
-      validFrom: new Date(c.notBefore).toISOString(),
-      expirationTime: new Date(c.notAfter).toISOString(),
-    }));
-  });
-
-const dumpCertificate = (c: CertState): DumpCertificate => ({
-  identity: c.identity.uri,
-  state: c.error === undefined ? c.state : `${c.state}: ${c.error}`,
-  certChain: dumpPems(c.cert?.chainPem ?? []),
-  rootCerts: dumpPems(c.cert?.rootsPem ?? []),
-});
-
 /** Istio's keys, and `waypointServices`: the services we own with their ports, rules and policies as they were pushed. */
 const dump = (s: AdminSources): object => ({
   workloads: [...s.store.workloads()].map(dumpWorkload),
@@ -61,11 +42,6 @@ const dump = (s: AdminSources): object => ({
   connections: s.connections(),
 });
 
-const asked = <T>(name: string, r: Result<T>): T => {
-  if (!r.ok) throw new AdminError(400, `${name}: ${r.error}`);
-  return r.value;
-};
-
 const headerParam = (text: string): HeaderField => {
   const colon = text.indexOf(":");
   const name = text.slice(0, Math.max(0, colon)).trim().toLowerCase();
@@ -77,9 +53,9 @@ const readQuestion = (r: AdminRequest): Question => {
   const path = r.query.get("path") ?? "/";
   if (!isPath(path)) throw new AdminError(400, `path: ${JSON.stringify(path)} is not a path`);
   return {
-    authority: asked("authority", parseSocketAddr(requiredParam(r, "authority"))),
-    source: asked("source", parseSpiffeId(requiredParam(r, "source"))),
-    sourceIp: asked("sourceIp", parseIp(r.query.get("sourceIp") ?? "0.0.0.0")),
+    authority: readParam("authority", parseSocketAddr(requiredParam(r, "authority"))),
+    source: readParam("source", parseSpiffeId(requiredParam(r, "source"))),
+    sourceIp: readParam("sourceIp", parseIp(r.query.get("sourceIp") ?? "0.0.0.0")),
     method: (r.query.get("method") ?? "GET").toUpperCase(),
     path,
     host: r.query.get("host") ?? undefined,
@@ -89,7 +65,7 @@ const readQuestion = (r: AdminRequest): Question => {
 
 const setLevels = (r: AdminRequest, logger: Logger) => {
   const level = r.query.get("level");
-  if (level !== null) asked("level", logger.setLevels(level));
+  if (level !== null) readParam("level", logger.setLevels(level));
   return { text: `${logger.levels()}\n` };
 };
 

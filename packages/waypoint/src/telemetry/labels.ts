@@ -1,19 +1,13 @@
 // Which labels does a waypoint's metric carry? (istio_stats, reporter="waypoint"; waypoint-l7 section 5.1)
 
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { destinationLabels, SOURCE_LABELS, serviceLabels, sourceLabels } from "@ambit/shared/proxy/labels.ts";
 import { identityOf, type Workload } from "@ambit/shared/state/types.ts";
 
 /** In Istio's order. */
 export const TCP_LABELS = [
   "reporter",
-  "source_workload",
-  "source_canonical_service",
-  "source_canonical_revision",
-  "source_workload_namespace",
-  "source_principal",
-  "source_app",
-  "source_version",
-  "source_cluster",
+  ...SOURCE_LABELS,
   "destination_workload",
   "destination_workload_namespace",
   "destination_principal",
@@ -49,38 +43,14 @@ export type TrafficEnds = {
   readonly service: { readonly namespace: string; readonly hostname: string; readonly name: string };
 };
 
-const known = (v: string | undefined): string => (v === undefined || v === "" ? "unknown" : v);
-
-/** The namespace comes from the certificate first: it cannot be claimed. */
-const sourceLabels = ({ peer, source }: TrafficEnds) => ({
-  source_workload: known(source?.workloadName),
-  source_canonical_service: known(source?.canonicalName),
-  source_canonical_revision: source === undefined || source.canonicalRevision === "" ? "latest" : source.canonicalRevision,
-  source_workload_namespace: peer.namespace,
-  source_principal: peer.uri,
-  source_app: known(source?.canonicalName),
-  source_version: known(source?.canonicalRevision),
-  source_cluster: known(source?.clusterId),
-});
-
-const destinationLabels = ({ destination: w, service }: TrafficEnds) => ({
-  destination_workload: known(w?.workloadName),
-  destination_workload_namespace: known(w?.namespace),
-  destination_principal: w === undefined ? "unknown" : identityOf(w).uri,
-  destination_app: known(w?.canonicalName),
-  destination_version: known(w?.canonicalRevision),
-  destination_service: known(service.hostname),
-  destination_canonical_service: known(w?.canonicalName),
-  destination_canonical_revision: known(w?.canonicalRevision),
-  destination_service_name: known(service.name),
-  destination_service_namespace: known(service.namespace),
-  destination_cluster: known(w?.clusterId),
-});
-
-export const tcpLabels = (ends: TrafficEnds, flags: string): Record<TcpLabel, string> => ({
+export const tcpLabels = ({ peer, source, destination, service }: TrafficEnds, flags: string): Record<TcpLabel, string> => ({
   reporter: "waypoint",
-  ...sourceLabels(ends),
-  ...destinationLabels(ends),
+  ...sourceLabels(source, peer.uri),
+  source_canonical_revision: source === undefined || source.canonicalRevision === "" ? "latest" : source.canonicalRevision,
+  // From the certificate, not the address: it cannot be claimed.
+  source_workload_namespace: peer.namespace,
+  ...destinationLabels(destination, destination && identityOf(destination).uri),
+  ...serviceLabels(service),
   request_protocol: "tcp",
   response_flags: flags,
   // A caller reaches a waypoint through its mTLS tunnel only.

@@ -2,38 +2,11 @@
 
 import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { CertState } from "@ambit/shared/ca/types.ts";
-import {
-  type ConfigDump,
-  type DumpCertificate,
-  type DumpPem,
-  type DumpWorkloadState,
-  dumpPolicy,
-  dumpService,
-  dumpWorkload,
-} from "@ambit/shared/state/config-dump.ts";
+import { dumpCertificate } from "@ambit/shared/proxy/dump.ts";
+import { type ConfigDump, type DumpWorkloadState, dumpPolicy, dumpService, dumpWorkload } from "@ambit/shared/state/config-dump.ts";
 import type { MeshStore } from "@ambit/shared/state/store.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
-import { parseBundle } from "@ambit/shared/tls/certificate.ts";
 import type { ServedPod } from "../inpod/run.ts";
-
-const dumpPems = (pems: readonly string[]): DumpPem[] =>
-  pems.flatMap((pem) => {
-    const parsed = parseBundle(pem);
-    const certificates = parsed.ok ? parsed.value : [];
-    return certificates.map((c) => ({
-      pem: Buffer.from(c.pem).toString("base64"),
-      serialNumber: BigInt(`0x${c.serial}`).toString(),
-      validFrom: new Date(c.notBefore).toISOString(),
-      expirationTime: new Date(c.notAfter).toISOString(),
-    }));
-  });
-
-const dumpCertificate = (c: CertState): DumpCertificate => ({
-  identity: c.identity.uri,
-  state: c.error === undefined ? c.state : `${c.state}: ${c.error}`,
-  certChain: dumpPems(c.cert?.chainPem ?? []),
-  rootCerts: dumpPems(c.cert?.rootsPem ?? []),
-});
 
 const dumpPod = ({ who, proxy }: ServedPod): DumpWorkloadState => ({
   state: proxy === undefined ? "Pending" : "Up",

@@ -2,13 +2,12 @@
 
 import { parseIp } from "@ambit/shared/addr/ip.ts";
 import { formatSocketAddr, parseSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
-import type { ExplainCandidate, ExplainInbound, ExplainOutbound, ExplainVerdict, ExplainWorkload } from "@ambit/shared/admin/explain.ts";
-import { AdminError, type AdminRequest, requiredParam } from "@ambit/shared/admin/server.ts";
-import { explainPolicies, policiesFor, verdictText } from "@ambit/shared/authz/authorize.ts";
+import type { ExplainInbound, ExplainOutbound, ExplainVerdict } from "@ambit/shared/admin/explain.ts";
+import { AdminError, type AdminRequest, readParam, requiredParam } from "@ambit/shared/admin/server.ts";
+import { policiesFor } from "@ambit/shared/authz/authorize.ts";
 import { parseSpiffeId } from "@ambit/shared/identity/spiffe.ts";
-import type { Result } from "@ambit/shared/runtime/result.ts";
-import type { Candidate } from "@ambit/shared/state/balance.ts";
-import { identityOf, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
+import { explainCandidate, explainVerdict, explainWorkload } from "@ambit/shared/proxy/explain.ts";
+import { serviceKey, type Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import { type PassthroughPlan, planPassthrough } from "../inbound/passthrough/plan.ts";
 import { type InboundPlan, planInbound } from "../inbound/plan.ts";
@@ -17,11 +16,6 @@ import { type OutboundPlan, planOutbound } from "../outbound/plan.ts";
 import { HBONE_PORT } from "../ports.ts";
 
 export type ExplainSources = { readonly view: MeshView; readonly pods: () => readonly ServedPod[]; readonly random: () => number };
-
-const parsed = <T>(name: string, r: Result<T>): T => {
-  if (!r.ok) throw new AdminError(400, `${name}: ${r.error}`);
-  return r.value;
-};
 
 /** The workload of a pod that this ztunnel serves. */
 const servedPod = (s: ExplainSources, r: AdminRequest): Workload => {
@@ -35,23 +29,6 @@ const servedPod = (s: ExplainSources, r: AdminRequest): Workload => {
     throw new AdminError(503, `pod ${namespace}/${name} is served, but its workload has not arrived from the controller`);
   return workload;
 };
-
-const workloadOf = (w: Workload): ExplainWorkload => ({
-  uid: w.uid,
-  namespace: w.namespace,
-  name: w.name,
-  node: w.node,
-  addresses: w.addresses,
-  identity: identityOf(w).uri,
-});
-
-const candidateOf = (c: Candidate): ExplainCandidate => ({
-  namespace: c.workload.namespace,
-  name: c.workload.name,
-  port: c.port,
-  rank: c.rank,
-  excluded: c.excluded,
-});
 
 const outboundText = (plan: OutboundPlan, to: string): string => {
   switch (plan.kind) {
@@ -94,12 +71,12 @@ const viaOf = (plan: OutboundPlan): SocketAddr | undefined => {
 /** `?namespace=&pod=&to=ip:port` */
 export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutbound => {
   const source = servedPod(s, r);
-  const to = parsed("to", parseSocketAddr(requiredParam(r, "to")));
+  const to = readParam("to", parseSocketAddr(requiredParam(r, "to")));
   const plan = planOutbound(s.view, { source, to }, s.random);
   const via = viaOf(plan);
   const expect = plan.kind === "hbone" ? plan.expect : plan.kind === "double-hbone" ? plan.outer : [];
   return {
-    source: workloadOf(source),
+    source: explainWorkload(source),
     to: formatSocketAddr(to),
     found: plan.found,
     service: plan.service && serviceKey(plan.service),
@@ -109,31 +86,23 @@ export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutb
     via: via && formatSocketAddr(via),
     authority: "authority" in plan ? plan.authority : undefined,
     expect: expect.map((id) => id.uri),
-    workload: plan.workload && workloadOf(plan.workload),
-    candidates: plan.candidates.map(candidateOf),
+    workload: plan.workload && explainWorkload(plan.workload),
+    candidates: plan.candidates.map(explainCandidate),
     code: plan.kind === "reject" ? plan.code : undefined,
   };
 };
 
-const verdictOf = (s: ExplainSources, workload: Workload, plan: InboundPlan | PassthroughPlan): ExplainVerdict | undefined => {
-  if (plan.subject === undefined || plan.verdict === undefined) return undefined;
-  const set = policiesFor(s.view, workload);
-  return {
-    allowed: plan.verdict.allowed,
-    text: verdictText(plan.verdict),
-    policies: explainPolicies(set, plan.subject),
-    missing: set.missing,
-  };
-};
+const verdictOf = (s: ExplainSources, workload: Workload, { subject }: InboundPlan | PassthroughPlan): ExplainVerdict | undefined =>
+  subject && explainVerdict(policiesFor(s.view, workload), subject);
 
 const planFor = (s: ExplainSources, r: AdminRequest, workload: Workload): InboundPlan | PassthroughPlan => {
   const to = requiredParam(r, "to");
   const from = requiredParam(r, "source");
-  const remote = { ip: parsed("sourceIp", parseIp(requiredParam(r, "sourceIp"))), port: 0 };
+  const remote = { ip: readParam("sourceIp", parseIp(requiredParam(r, "sourceIp"))), port: 0 };
   const asked = parseSocketAddr(to);
-  if (from === "none") return planPassthrough(s.view, { workload, remote, to: parsed("to", asked) });
+  if (from === "none") return planPassthrough(s.view, { workload, remote, to: readParam("to", asked) });
   const own = asked.ok && workload.addresses.includes(asked.value.ip) ? asked.value.ip : (workload.addresses[0] ?? remote.ip);
-  const peer = parsed("source", parseSpiffeId(from));
+  const peer = readParam("source", parseSpiffeId(from));
   return planInbound(s.view, {
     workload,
     method: "CONNECT",
@@ -151,7 +120,7 @@ export const explainInbound = (s: ExplainSources, r: AdminRequest): ExplainInbou
   const plan = planFor(s, r, workload);
   const as = plan.kind === "forward" && plan.as !== undefined ? `, which sees ${plan.as} as its client` : "";
   return {
-    workload: workloadOf(workload),
+    workload: explainWorkload(workload),
     kind: plan.kind,
     text: plan.kind === "forward" ? `forwarded to the application at ${formatSocketAddr(plan.to)}${as}` : `refused: ${plan.detail}`,
     to: "to" in plan && plan.to !== undefined ? formatSocketAddr(plan.to) : undefined,

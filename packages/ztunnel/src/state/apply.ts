@@ -3,10 +3,10 @@
 import { policyKey } from "@ambit/shared/authz/types.ts";
 import { createMeshStore, type MeshStore, type StateUpdate } from "@ambit/shared/state/store.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
-import { decodeAddress } from "@ambit/shared/wire/address.ts";
 import { decodeAuthorization } from "@ambit/shared/wire/authorization.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, addressName } from "@ambit/shared/wire/types.ts";
-import type { XdsRejection, XdsType, XdsUpdate } from "@ambit/shared/xds/client.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "@ambit/shared/wire/types.ts";
+import type { XdsType, XdsUpdate } from "@ambit/shared/xds/client.ts";
+import { type ReadResources, readAddresses, readUpserts } from "@ambit/shared/xds/read.ts";
 
 export type MeshState = {
   readonly view: MeshView;
@@ -17,42 +17,17 @@ export type MeshState = {
   readonly types: readonly XdsType[];
 };
 
-type Read = { readonly updates: readonly StateUpdate[]; readonly rejected: readonly XdsRejection[] };
-
-const misnamed = (name: string, own: string): string =>
-  `the resource is named ${JSON.stringify(name)} but describes ${JSON.stringify(own)}`;
-
-/** Every address that can be read, and the name and reason of every one that cannot. */
-export const readAddresses = (update: XdsUpdate): Read => {
-  const updates: StateUpdate[] = update.removed.map((name) => ({ kind: "remove-address", name }));
-  const rejected: XdsRejection[] = [];
-  for (const { name, value } of update.upserts) {
-    const address = decodeAddress(value);
-    if (!address.ok) rejected.push({ name, reason: address.error });
-    else if (addressName(address.value) !== name) rejected.push({ name, reason: misnamed(name, addressName(address.value)) });
-    else updates.push(address.value);
-  }
-  return { updates, rejected };
-};
-
-/** Every policy that can be read whole, and the name and reason of every one that cannot: half a policy is never applied. */
-export const readPolicies = (update: XdsUpdate): Read => {
-  const updates: StateUpdate[] = update.removed.map((key) => ({ kind: "remove-policy", key }));
-  const rejected: XdsRejection[] = [];
-  for (const { name, value } of update.upserts) {
-    const policy = decodeAuthorization(value);
-    if (!policy.ok) rejected.push({ name, reason: policy.error });
-    else if (policyKey(policy.value) !== name) rejected.push({ name, reason: misnamed(name, policyKey(policy.value)) });
-    else updates.push({ kind: "policy", policy: policy.value });
-  }
-  return { updates, rejected };
+const readPolicies = (update: XdsUpdate): ReadResources<StateUpdate> => {
+  const removed: StateUpdate[] = update.removed.map((key) => ({ kind: "remove-policy", key }));
+  const { read, rejected } = readUpserts(update, decodeAuthorization, policyKey);
+  return { read: [...removed, ...read.map((policy) => ({ kind: "policy", policy }) as const)], rejected };
 };
 
 export const createMeshState = (): MeshState => {
   const store = createMeshStore();
   const listeners = new Set<(updates: readonly StateUpdate[]) => void>();
-  const applyWith = (read: (update: XdsUpdate) => Read) => (update: XdsUpdate) => {
-    const { updates, rejected } = read(update);
+  const applyWith = (readAll: (update: XdsUpdate) => ReadResources<StateUpdate>) => (update: XdsUpdate) => {
+    const { read: updates, rejected } = readAll(update);
     store.commit(updates);
     for (const listener of listeners) listener(updates);
     return { rejected };

@@ -6,6 +6,7 @@ import type { Policy } from "@ambit/shared/authz/types.ts";
 import type { IssuedCert } from "@ambit/shared/ca/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { createSeqpacketConnection, createSeqpacketServer } from "@ambit/shared/linux/seqpacket.ts";
+import type { Sources } from "@ambit/shared/proxy/sources.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
@@ -15,7 +16,6 @@ import { encodeAuthorization } from "@ambit/shared/wire/authorization.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, addressName, type ZdsAck, type ZdsRequest } from "@ambit/shared/wire/types.ts";
 import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wire/zds.ts";
 import type { XdsType, XdsUpdate } from "@ambit/shared/xds/client.ts";
-import type { Sources } from "../sources.ts";
 
 const HOUR = 3_600_000;
 

@@ -1,8 +1,8 @@
-// How do events of the shared pieces read in our log?
+// How do events of the pieces that know no logger read in a component's log?
 
-import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
-import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import { bare, type Fields, type FieldValue, type LogLevel } from "@ambit/shared/telemetry/log-line.ts";
+import { formatSocketAddr } from "../addr/socket.ts";
+import type { ScopedLogger } from "./log.ts";
+import { bare, type Fields, type FieldValue, type LogLevel } from "./log-line.ts";
 
 const isAddress = (v: object): v is Parameters<typeof formatSocketAddr>[0] => "ip" in v && "port" in v;
 
@@ -17,7 +17,7 @@ export const logFields = (fields: object): Fields => Object.fromEntries(Object.e
 
 const TROUBLE = /\b(failed|refused|lost|rejected|cannot|ended)\b/;
 
-/** A log callback for the shared pieces: what went wrong is a warning, the rest is told at the given level. */
+/** A log callback: what went wrong is a warning, the rest is told at the given level. */
 export const eventLog =
   (log: ScopedLogger, level: LogLevel, common: Fields = {}) =>
   (event: string, fields: object): void =>
