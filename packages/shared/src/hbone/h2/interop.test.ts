@@ -170,7 +170,7 @@ test("rejections, other methods, and GOAWAY both ways", { timeout: 10_000 }, asy
   const client = await nodeClient(t, port);
   const refused = client.request({ ":method": "CONNECT", ":authority": "10.0.0.9:80" }, { endStream: false });
   const [head] = await once(refused, "response");
-  assert.deepEqual([head[":status"], head["why"]], [401, "policy"]);
+  assert.deepEqual([head[":status"], head.why], [401, "policy"]);
   const get = client.request({ ":path": "/" });
   assert.equal((await once(get, "response"))[0][":status"], 400);
   const goaway = once(client, "goaway");

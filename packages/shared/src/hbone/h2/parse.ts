@@ -136,11 +136,11 @@ export class FrameParser {
       flags: u8(4),
       id: ((u8(5) & 0x7f) << 24) | (u8(6) << 16) | (u8(7) << 8) | u8(8),
     };
-    const refusal = refuseHeader(h, this.#limits.maxFrame, this.#block?.id);
-    if (refusal !== undefined) throw new ConnectionError(refusal.code, refusal.detail);
     if (this.#first && (h.type !== FRAME.SETTINGS || (h.flags & FLAG.ACK) !== 0))
       throw new ConnectionError("PROTOCOL_ERROR", "the peer's first frame is not SETTINGS");
     this.#first = false;
+    const refusal = refuseHeader(h, this.#limits.maxFrame, this.#block?.id);
+    if (refusal !== undefined) throw new ConnectionError(refusal.code, refusal.detail);
     this.#type = h.type;
     this.#flags = h.flags;
     this.#id = h.id;

@@ -177,14 +177,15 @@ export class Receiver implements FrameHandler {
     const from = role === "client" ? "server" : "client";
     this.#peer = readSettings(payload, this.#peer, { from, first: !this.#settled });
     this.#settled = true;
+    sender.maxFrame = this.#peer.maxFrame;
+    // What the new settings allow is sent after it is known that they hold.
+    output.control(settingsAck());
     const delta = this.#peer.initialWindow - before;
     for (const stream of delta === 0 ? [] : table.values()) {
       stream.sendWindow += delta;
       if (stream.sendWindow > MAX_31) throw new ConnectionError("FLOW_CONTROL_ERROR", "a stream's window grew too large");
       sender.add(stream);
     }
-    sender.maxFrame = this.#peer.maxFrame;
-    output.control(settingsAck());
     this.#c.onSettings(this.#peer);
   }
 

@@ -51,6 +51,8 @@ export type H2SessionOptions = {
 
 /** What streams that nobody reads may hold beyond the connection's window. */
 const SLACK = CONNECTION_WINDOW;
+/** A header block as it comes. More than the lists allow, so that a list that is too large costs its stream and not the connection. */
+const MAX_BLOCK = 2 * HEADER_LIST.server;
 /** How long the peer has to take our last words. */
 const LINGER_MS = 1000;
 
@@ -109,7 +111,7 @@ export class H2Session extends EventEmitter<H2Events> {
       onPong: (opaque) => this.#pings.answered(opaque),
       onGoaway: (lastId, code) => this.#onGoaway(lastId, code),
     });
-    this.#parser = new FrameParser(this.#receiver, role, { maxFrame: MAX_FRAME, maxBlock: HEADER_LIST[role] });
+    this.#parser = new FrameParser(this.#receiver, role, { maxFrame: MAX_FRAME, maxBlock: MAX_BLOCK });
     this.#begin();
   }
 
