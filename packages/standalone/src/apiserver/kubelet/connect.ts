@@ -73,18 +73,26 @@ const head = (response: IncomingMessage): string => {
   return `${lines.join("\r\n")}\r\n\r\n`;
 };
 
+/** Carries one direction: bytes, their end, and (only after what was sent has left) the loss of the sender. */
+const carry = (from: Duplex, to: Duplex): void => {
+  from.pipe(to);
+  from.once("close", () => {
+    if (!from.readableEnded) {
+      to.destroy();
+      return;
+    }
+    // Both ends of it are over: what the other still sends has no reader.
+    to.resume();
+    if (to.writableFinished) to.destroy();
+    else to.once("finish", () => to.destroy());
+  });
+};
+
 /** Joins two connections byte for byte; the end of either ends the other. */
 const join = (a: Duplex, b: Duplex): void => {
-  a.pipe(b);
-  b.pipe(a);
-  const close = () => {
-    a.destroy();
-    b.destroy();
-  };
-  for (const s of [a, b]) {
-    s.on("error", close);
-    s.on("close", close);
-  }
+  for (const s of [a, b]) s.on("error", () => s.destroy());
+  carry(a, b);
+  carry(b, a);
 };
 
 /** Passes an upgrade (WebSocket or SPDY) through; the kubelet speaks the protocol, this server only carries it. Throws ApiError while it can still be answered. */

@@ -1,12 +1,15 @@
 // How do several byte streams share one WebSocket (v4 and v5.channel.k8s.io), and how is an exit status told there?
 
 export const PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"] as const;
-export type Protocol = (typeof PROTOCOLS)[number];
+
+/** A port-forward whose binary messages are the bytes of a SPDY/3.1 connection (kubectl from 1.31 on). */
+export const TUNNEL = "SPDY/3.1+portforward.k8s.io";
 
 export const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 
-/** The best protocol that both sides speak. */
-export const chooseProtocol = (offered: ReadonlySet<string>): Protocol | undefined => PROTOCOLS.find((p) => offered.has(p));
+/** The best protocol that both sides speak; the tunnel is a port-forward's only. */
+export const chooseProtocol = (offered: ReadonlySet<string>, what: { readonly tunnel: boolean }): string | undefined =>
+  [...(what.tunnel ? [TUNNEL] : []), ...PROTOCOLS].find((p) => offered.has(p));
 
 export const frame = (channel: number, bytes: Uint8Array): Buffer => Buffer.concat([Buffer.of(channel), bytes]);
 
@@ -23,8 +26,14 @@ export const parseFrame = (message: Buffer): Inbound => {
   return { kind: "data", channel, bytes: message.subarray(1) };
 };
 
-/** The metav1.Status that ends an exec: success, or the exit code as a cause. */
-export const exitStatus = (code: number): object =>
+/** What we say of a metav1.Status. */
+export type Status = { readonly metadata: object; readonly code?: number } & (
+  | { readonly status: "Success" }
+  | { readonly status: "Failure"; readonly message: string; readonly reason: string; readonly details?: object }
+);
+
+/** The status that ends an exec: success, or the exit code as a cause. */
+export const exitStatus = (code: number): Status =>
   code === 0
     ? { metadata: {}, status: "Success" }
     : {
@@ -35,7 +44,7 @@ export const exitStatus = (code: number): object =>
         details: { causes: [{ reason: "ExitCode", message: String(code) }] },
       };
 
-export const failureStatus = (message: string): object => ({
+export const failureStatus = (message: string): Status => ({
   metadata: {},
   status: "Failure",
   message,

@@ -1,51 +1,56 @@
-// How do connections to a pod's ports travel over a WebSocket?
+// How does a client's stream reach a port inside a pod?
 
 import net from "node:net";
+import type { Duplex } from "node:stream";
 import { openNetns } from "@ambit/shared/linux/netns.ts";
 import { socketIn } from "@ambit/shared/linux/socket.ts";
-import type { WebSocket } from "ws";
-import { frame, parseFrame } from "./channels.ts";
-import { writeOrWait } from "./exec.ts";
 
-const HIGH_WATER = 1024 * 1024;
-
-/** Dials the pod's loopback from inside its namespace. */
+/** Dials the pod's loopback from inside its namespace. Throws when the namespace is gone. */
 const dial = (netnsPath: string, port: number): net.Socket => {
   using netns = openNetns(netnsPath);
-  const socket = new net.Socket({ fd: socketIn({ netns: netns.fd, family: "ipv4" }) });
+  const socket = new net.Socket({ fd: socketIn({ netns: netns.fd, family: "ipv4" }), allowHalfOpen: true });
   return socket.connect({ host: "127.0.0.1", port });
 };
 
-/**
- * Port i has channel 2i for data and 2i+1 for errors; each begins with the port as two bytes, little-endian
- * (kubelet's websocket port-forward). One connection a port, as long as the WebSocket lives.
- */
-export const servePortForward = (socket: WebSocket, netnsPath: string, ports: readonly number[]): void => {
-  const connections = ports.map((port, i) => {
-    const head = Buffer.alloc(2);
-    head.writeUInt16LE(port);
-    socket.send(frame(2 * i, head));
-    socket.send(frame(2 * i + 1, head));
-    const connection = dial(netnsPath, port);
-    connection.on("data", (bytes: Buffer) => {
-      if (socket.readyState !== socket.OPEN) return;
-      if (socket.bufferedAmount > HIGH_WATER) connection.pause();
-      socket.send(frame(2 * i, bytes), () => connection.resume());
+/** How a forwarded connection went: the pod said its last word, it took no connection, or it (or the client) cut one. */
+export type Forwarded =
+  | { readonly kind: "ended" }
+  | { readonly kind: "refused"; readonly message: string }
+  | { readonly kind: "cut"; readonly message: string };
+
+/** Joins the stream with the port, half-closes and cuts included; resolves when nothing more comes from the pod. */
+export const forward = (data: Duplex, netnsPath: string, port: number): Promise<Forwarded> => {
+  const failed = (kind: "refused" | "cut", e: unknown): Forwarded => ({
+    kind,
+    message: `port ${port} of the pod: ${e instanceof Error ? e.message : String(e)}`,
+  });
+  return new Promise((resolve) => {
+    let connection: net.Socket;
+    try {
+      connection = dial(netnsPath, port);
+    } catch (e) {
+      data.resume();
+      data.end();
+      resolve(failed("refused", e));
+      return;
+    }
+    let connected = false;
+    data.pipe(connection);
+    connection.once("connect", () => {
+      connected = true;
+      connection.pipe(data);
     });
     connection.on("error", (e) => {
-      if (socket.readyState === socket.OPEN) socket.send(frame(2 * i + 1, Buffer.from(`port ${port} of the pod: ${e.message}`)));
+      data.unpipe(connection).resume();
+      if (connection.readableEnded) return; // the pod had said all; only what the client still sends is lost
+      resolve(failed(connected ? "cut" : "refused", e));
+      if (connected) data.destroy();
+      else data.end();
     });
-    connection.on("close", () => {
-      if (connections.every((c) => c.destroyed)) socket.close(1000);
+    data.once("finish", () => resolve({ kind: "ended" }));
+    data.once("close", () => {
+      resolve(failed("cut", "the client left"));
+      if (!data.readableEnded || !data.writableFinished) connection.destroy();
     });
-    return connection;
-  });
-  socket.on("message", (data: Buffer) => {
-    const message = parseFrame(data);
-    if (message.kind === "data" && message.channel % 2 === 0) writeOrWait(socket, connections[message.channel / 2], message.bytes);
-    if (message.kind === "close") connections[message.channel / 2]?.end();
-  });
-  socket.once("close", () => {
-    for (const c of connections) c.destroy();
   });
 };

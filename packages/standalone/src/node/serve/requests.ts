@@ -2,6 +2,7 @@
 
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { LogSelection } from "../container/log-lines.ts";
+import type { StreamsAsked } from "./spdy/negotiate.ts";
 
 type PodPath = { readonly namespace: string; readonly pod: string };
 export type KubeletRequest =
@@ -16,15 +17,22 @@ export type KubeletRequest =
       readonly kind: "exec";
       readonly container: string;
       readonly command: readonly string[];
-      readonly stdin: boolean;
-      readonly tty: boolean;
-    } & PodPath)
-  | ({ readonly kind: "attach"; readonly container: string } & PodPath)
+    } & StreamsAsked &
+      PodPath)
+  | ({ readonly kind: "attach"; readonly container: string } & StreamsAsked & PodPath)
+  /** Only port-forwards on a WebSocket's channels name their ports here. */
   | ({ readonly kind: "port-forward"; readonly ports: readonly number[] } & PodPath)
   | { readonly kind: "health" }
   | { readonly kind: "pods" };
 
 const flag = (q: URLSearchParams, name: string): boolean => ["true", "1"].includes(q.get(name) ?? "");
+
+const streamsAsked = (q: URLSearchParams): StreamsAsked => ({
+  stdin: flag(q, "stdin") || flag(q, "input"),
+  stdout: flag(q, "stdout") || flag(q, "output"),
+  stderr: flag(q, "stderr") || flag(q, "error"),
+  tty: flag(q, "tty"),
+});
 
 const count = (q: URLSearchParams, name: string): Result<number | undefined> => {
   const text = q.get(name);
@@ -51,7 +59,7 @@ const logSelection = (q: URLSearchParams, now: number): Result<LogSelection> => 
 const portsOf = (q: URLSearchParams): Result<readonly number[]> => {
   const texts = [...q.getAll("port"), ...q.getAll("ports")].flatMap((t) => t.split(","));
   const ports = texts.map(Number);
-  if (ports.length === 0 || ports.length > 100 || !ports.every((p) => Number.isInteger(p) && p > 0 && p < 65_536))
+  if (ports.length > 100 || !ports.every((p) => Number.isInteger(p) && p > 0 && p < 65_536))
     return err(`ports=${texts.join(",")} are not ports`);
   return ok(ports);
 };
@@ -81,10 +89,10 @@ export const parseRequest = (url: URL, now: number): Result<KubeletRequest> | un
     case "exec": {
       const command = q.getAll("command");
       if (command.length === 0) return err("exec needs at least one command parameter");
-      return ok({ kind: "exec", namespace, pod, container, command, stdin: flag(q, "stdin") || flag(q, "input"), tty: flag(q, "tty") });
+      return ok({ kind: "exec", namespace, pod, container, command, ...streamsAsked(q) });
     }
     case "attach":
-      return ok({ kind: "attach", namespace, pod, container });
+      return ok({ kind: "attach", namespace, pod, container, ...streamsAsked(q) });
     case "portForward": {
       const ports = portsOf(q);
       return ports.ok ? ok({ kind: "port-forward", namespace, pod, ports: ports.value }) : ports;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseProtocol, exitStatus, parseFrame, parseResize } from "./channels.ts";
+import { chooseProtocol, exitStatus, parseFrame, parseResize, TUNNEL } from "./channels.ts";
 import { parseRequest } from "./requests.ts";
 
 const parse = (path: string) => {
@@ -28,13 +28,26 @@ const cases: readonly (readonly [string, unknown])[] = [
   ["/containerLogs/ns/p/c?sinceTime=x", "sinceTime=x is not a time"],
   [
     "/exec/ns/p/c?command=ls&command=-l&stdin=true&tty=1",
-    { kind: "exec", namespace: "ns", pod: "p", container: "c", command: ["ls", "-l"], stdin: true, tty: true },
+    {
+      kind: "exec",
+      namespace: "ns",
+      pod: "p",
+      container: "c",
+      command: ["ls", "-l"],
+      stdin: true,
+      stdout: false,
+      stderr: false,
+      tty: true,
+    },
   ],
   ["/exec/ns/p/c", "exec needs at least one command parameter"],
-  ["/attach/ns/p/c", { kind: "attach", namespace: "ns", pod: "p", container: "c" }],
+  [
+    "/attach/ns/p/c?stdout=true&error=1",
+    { kind: "attach", namespace: "ns", pod: "p", container: "c", stdin: false, stdout: true, stderr: true, tty: false },
+  ],
   ["/portForward/ns/p?port=80&ports=81,82", { kind: "port-forward", namespace: "ns", pod: "p", ports: [80, 81, 82] }],
   ["/portForward/ns/p?port=0", "ports=0 are not ports"],
-  ["/portForward/ns/p", "ports= are not ports"],
+  ["/portForward/ns/p", { kind: "port-forward", namespace: "ns", pod: "p", ports: [] }],
   ["/healthz", { kind: "health" }],
   ["/exec/ns", undefined],
   ["/other/ns/p", undefined],
@@ -45,8 +58,11 @@ test("frames, statuses, sizes", () => {
   assert.deepEqual(parseFrame(Buffer.from([1, 65])), { kind: "data", channel: 1, bytes: Buffer.from("A") });
   assert.deepEqual(parseFrame(Buffer.from([255, 0])), { kind: "close", channel: 0 });
   for (const bytes of [[], [255]]) assert.deepEqual(parseFrame(Buffer.from(bytes)), { kind: "invalid" });
-  assert.equal(chooseProtocol(new Set(["v4.channel.k8s.io", "v5.channel.k8s.io"])), "v5.channel.k8s.io");
-  assert.equal(chooseProtocol(new Set(["channel.k8s.io"])), undefined);
+  const choose = (tunnel: boolean, ...offered: string[]) => chooseProtocol(new Set(offered), { tunnel });
+  assert.equal(choose(false, "v4.channel.k8s.io", "v5.channel.k8s.io"), "v5.channel.k8s.io");
+  assert.equal(choose(false, "channel.k8s.io"), undefined);
+  assert.equal(choose(true, "v4.channel.k8s.io", TUNNEL), TUNNEL);
+  assert.equal(choose(false, TUNNEL), undefined);
   assert.deepEqual(exitStatus(0), { metadata: {}, status: "Success" });
   assert.match(JSON.stringify(exitStatus(7)), /"reason":"ExitCode","message":"7"/);
   assert.deepEqual(parseResize(Buffer.from('{"Width":80,"Height":24}')), { rows: 24, columns: 80 });
