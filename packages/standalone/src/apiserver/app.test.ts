@@ -1,6 +1,8 @@
 // Does a whole API server answer as Kubernetes does? (over TLS, in process)
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { at, list, obj, objects, str } from "./model/object.ts";
 import { startServer, type TestServer } from "./testing/client.ts";
@@ -313,4 +315,34 @@ describe("API server", () => {
     assert.equal((await call("OPTIONS", CM)).code, 405);
     assert.equal((await call("GET", "/version")).body.minor, "32");
   });
+});
+
+test("a watch from before the kept history is told 410, and a new list goes on", async () => {
+  await using small = await startServer({ history: 8 });
+  const start = rvOf((await small.admin.call("GET", CM)).body);
+  for (let i = 0; i < 30; i++) await small.admin.call("POST", CM, { body: configMap(`c${i}`) });
+  await using old = await small.admin.watch(`${CM}?watch=1&resourceVersion=${start}`);
+  const gone = await old.next();
+  assert.deepEqual([gone.type, gone.object.code, gone.object.reason], ["ERROR", 410, "Expired"]);
+  await old.ended();
+  const exact = await small.admin.call("GET", `${CM}?resourceVersion=${start}&resourceVersionMatch=Exact`);
+  assert.equal(exact.code, 410);
+  const now = await small.admin.call("GET", CM);
+  await using fresh = await small.admin.watch(`${CM}?watch=1&resourceVersion=${rvOf(now.body)}`);
+  await small.restart();
+  await fresh.ended();
+  await using resumed = await small.admin.watch(`${CM}?watch=1&resourceVersion=${rvOf(now.body)}`);
+  await small.admin.call("POST", CM, { body: configMap("after-restart") });
+  assert.equal(at((await resumed.next()).object, "metadata", "name"), "after-restart");
+});
+
+test("stopping does not wait for clients that say nothing", async () => {
+  const server = await startServer();
+  const silent = connect(server.app.port, "127.0.0.1");
+  await once(silent, "connect");
+  await using watch = await server.admin.watch(`${CM}?watch=1`);
+  const closed = once(silent, "close");
+  await server[Symbol.asyncDispose]();
+  await watch.ended();
+  await closed;
 });

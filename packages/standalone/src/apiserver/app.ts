@@ -1,9 +1,10 @@
 // How is the API server put together, started and stopped?
 
 import { randomUUID } from "node:crypto";
-import type { Http2SecureServer } from "node:http2";
+import type { Http2SecureServer, ServerHttp2Session } from "node:http2";
 import { type AddressInfo, isIPv6, type Socket } from "node:net";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { bootstrapObjects, type Endpoint } from "./bootstrap.ts";
@@ -149,15 +150,49 @@ const createApi = (
   },
 });
 
-/** Sockets are followed so that stopping need not wait for clients that keep a connection open. */
-const trackSockets = (server: Http2SecureServer, sockets: Set<Socket>): void => {
+type Connections = { readonly raw: Set<Socket>; readonly tls: Set<TLSSocket>; readonly sessions: Set<ServerHttp2Session> };
+
+/** Connections are followed, so that stopping need not wait for clients that keep one open. */
+const followConnections = (server: Http2SecureServer, { raw, tls, sessions }: Connections): void => {
   server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    raw.add(socket);
+    socket.once("close", () => raw.delete(socket));
+  });
+  server.on("secureConnection", (socket: TLSSocket) => {
+    tls.add(socket);
+    socket.once("close", () => tls.delete(socket));
+  });
+  server.on("session", (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
   });
   // A client that breaks off its handshake or connection is no event for anyone else.
   server.on("tlsClientError", (_e, socket) => void socket.destroy());
   server.on("sessionError", (_e, session) => void session.destroy());
+};
+
+const GOODBYE_MS = 1000;
+
+/** Requests in hand are answered and watches ended cleanly; whoever has not taken that in a second is cut off. */
+const disconnect = async (
+  servers: readonly Http2SecureServer[],
+  connections: Connections,
+  { quiet, world }: { quiet: () => Promise<unknown>; world: World },
+): Promise<void> => {
+  const closed = Promise.all(servers.map((s) => new Promise<void>((resolve) => (s.listening ? s.close(() => resolve()) : resolve()))));
+  const over = new AbortController();
+  const late = world.sleep(GOODBYE_MS, over.signal).catch((e: unknown) => {
+    if (!over.signal.aborted) throw e;
+  });
+  await Promise.race([quiet(), late]);
+  for (const session of connections.sessions) session.close();
+  for (const socket of connections.tls) socket.destroySoon();
+  await Promise.race([closed, late]);
+  over.abort();
+  for (const session of connections.sessions) session.destroy();
+  // With those that have not finished their handshake.
+  for (const socket of connections.raw) socket.destroy();
+  await closed;
 };
 
 /** Opens the data directory, binds all listeners, makes the first objects. Throws StartError or StorageError with one sentence. */
@@ -169,13 +204,12 @@ export const build = async (config: ApiServerConfig, deps: Deps): Promise<ApiSer
   const store = openStorage(config.dataDir, config.history, deps.log);
   const stop = new AbortController();
   const servers: Http2SecureServer[] = [];
-  const sockets = new Set<Socket>();
+  const connections: Connections = { raw: new Set(), tls: new Set(), sessions: new Set() };
+  const inHand = { quiet: (): Promise<unknown> => Promise.resolve() };
   const close = async (): Promise<void> => {
     if (stop.signal.aborted) return;
     stop.abort();
-    const closed = servers.map((s) => new Promise<void>((resolve) => (s.listening ? s.close(() => resolve()) : resolve())));
-    for (const s of sockets) s.destroy();
-    await Promise.all(closed);
+    await disconnect(servers, connections, { quiet: inHand.quiet, world: deps.world });
     store.close();
   };
   try {
@@ -183,9 +217,10 @@ export const build = async (config: ApiServerConfig, deps: Deps): Promise<ApiSer
     applyDefinitions(api);
     await bootstrap(api, config.fabric);
     const listener = createListener(api, pki);
+    inHand.quiet = listener.quiet;
     const bind = async (options: { host: string; port: number } | { fd: number }): Promise<number> => {
       const server = listener.server();
-      trackSockets(server, sockets);
+      followConnections(server, connections);
       servers.push(server);
       return listening(server, options);
     };

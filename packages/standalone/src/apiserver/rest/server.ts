@@ -111,11 +111,18 @@ const urlOf = (req: Request): URL => {
 export type Listener = {
   /** A TLS server for one listening socket; all servers share handlers and state. */
   server(): Http2SecureServer;
+  /** Resolves when every request in hand has been answered. */
+  quiet(): Promise<unknown>;
 };
 
 export const createListener = (api: Api, tls: { caPem: string; server: KeyAndCertificate }): Listener => {
   const peerOf = createPeers();
   const nonResource = createNonResourceHandler(api);
+  const inHand = new Set<Promise<void>>();
+  const follow = (request: Promise<void>): void => {
+    const settled = request.finally(() => inHand.delete(settled));
+    inHand.add(settled);
+  };
 
   const failed = (x: Pick<Exchange, "send">, e: unknown, about: { method: string | undefined; url: string | undefined }): void => {
     const known = asApiError(e);
@@ -177,6 +184,7 @@ export const createListener = (api: Api, tls: { caPem: string; server: KeyAndCer
   };
 
   return {
+    quiet: () => Promise.all(inHand),
     server: () => {
       const server = createSecureServer({
         key: tls.server.keyPem,
@@ -190,7 +198,7 @@ export const createListener = (api: Api, tls: { caPem: string; server: KeyAndCer
         maxSessionMemory: 100, // MB: one HTTP/2 connection carries all of a client's lists and watches
         settings: { maxConcurrentStreams: 1000 },
       });
-      server.on("request", (req, res) => void handle(req, res));
+      server.on("request", (req, res) => follow(handle(req, res)));
       server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => void upgrade(req, socket, head));
       return server;
     },
