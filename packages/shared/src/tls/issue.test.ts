@@ -43,6 +43,15 @@ test("a leaf chains to its root and says who and until when", () => {
   assert.equal(unwrap(spiffeIdOf(cert)).uri, uri);
 });
 
+test("a leaf for one use has that use alone, and carries its subject", () => {
+  const request = { publicKey: createKey().publicKey, uris: [], notBefore: start, notAfter: start + DAY };
+  const leaf = (usage: "server" | "client") =>
+    new X509Certificate(issueLeaf(root, { ...request, commonName: "admin", organizations: ["a", "b"], usages: [usage] }));
+  assert.deepEqual(leaf("server").keyUsage, ["1.3.6.1.5.5.7.3.1"]);
+  assert.deepEqual(leaf("client").keyUsage, ["1.3.6.1.5.5.7.3.2"]);
+  assert.equal(leaf("client").subject, "O=a\nO=b\nCN=admin");
+});
+
 test("times after 2049 are written so that they are read back", () => {
   const far = Date.UTC(2060, 5, 1);
   const pem = issueLeaf(root, { publicKey: createKey().publicKey, uris: [uri], notBefore: start, notAfter: far });

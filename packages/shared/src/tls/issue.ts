@@ -39,7 +39,12 @@ export type LeafRequest = Validity & {
   readonly ips?: readonly string[];
   readonly commonName?: string;
   readonly organizations?: readonly string[];
+  /** What the key may prove itself for; both unless told: the mesh's workloads are client and server. */
+  readonly usages?: readonly Usage[];
 };
+export type Usage = "server" | "client";
+
+const USAGE_OID: Readonly<Record<Usage, string>> = { server: OID.serverAuth, client: OID.clientAuth };
 
 const distinguishedName = (commonName: string | undefined, organizations: readonly string[]): Der =>
   sequence(
@@ -95,10 +100,10 @@ export const createKey = (): { readonly keyPem: string; readonly publicKey: KeyO
 };
 
 /** A self-signed ECDSA P-256 root. */
-export const createRoot = (who: Validity & { readonly commonName?: string; readonly organization: string }): CertificateAuthority => {
+export const createRoot = (who: Validity & { readonly commonName?: string; readonly organization?: string }): CertificateAuthority => {
   const { keyPem, publicKey } = createKey();
   const spki = spkiOf(publicKey);
-  const name = distinguishedName(who.commonName, [who.organization]);
+  const name = distinguishedName(who.commonName, who.organization === undefined ? [] : [who.organization]);
   const certPem = signed({
     notBefore: who.notBefore,
     notAfter: who.notAfter,
@@ -129,12 +134,12 @@ const issuerOf = (ca: CertificateAuthority): Issuer => {
   return { name, keyId: value === undefined ? keyId(spki) : content(value) };
 };
 
-/** A leaf for client and server, as PEM. Throws when the CA's own texts cannot be read: that is checked when it is loaded. */
+/** A leaf, as PEM. Throws when the CA's own texts cannot be read: that is checked when it is loaded. */
 export const issueLeaf = (ca: CertificateAuthority, leaf: LeafRequest): string => {
   const key = createPrivateKey(ca.keyPem);
   const issuer = issuerOf(ca);
   const spki = spkiOf(leaf.publicKey);
-  const organizations = leaf.organizations ?? [];
+  const { organizations = [], usages = ["server", "client"] } = leaf;
   const anonymous = leaf.commonName === undefined && organizations.length === 0;
   const names = { uris: leaf.uris, dnsNames: leaf.dnsNames ?? [], ips: leaf.ips ?? [] };
   const named = names.uris.length + names.dnsNames.length + names.ips.length > 0;
@@ -147,7 +152,7 @@ export const issueLeaf = (ca: CertificateAuthority, leaf: LeafRequest): string =
     key,
     extensions: [
       extension(OID.keyUsage, true, bits(Uint8Array.of(0b1010_0000), 5)), // digitalSignature, keyEncipherment
-      extension(OID.extKeyUsage, false, sequence(oid(OID.serverAuth), oid(OID.clientAuth))),
+      extension(OID.extKeyUsage, false, sequence(...usages.map((u) => oid(USAGE_OID[u])))),
       extension(OID.basicConstraints, true, sequence()),
       extension(OID.subjectKeyIdentifier, false, octets(keyId(spki))),
       extension(OID.authorityKeyIdentifier, false, sequence(implicit(0, issuer.keyId))),

@@ -1,9 +1,8 @@
 // Who gets in, who may do what, and what do refusals say?
 
 import assert from "node:assert/strict";
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { signCertificate } from "../ca/certificate.ts";
+import { createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
 import { at, list, obj } from "../model/object.ts";
 import { createClient, startServer, type TestServer } from "../testing/client.ts";
 
@@ -46,20 +45,16 @@ describe("authentication and authorization", () => {
   });
 
   test("a certificate of another CA, and one of ours for serving, are no credentials", async () => {
-    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const subject = { commonName: "kubernetes-admin", organizations: ["system:masters"] };
-    const forged = signCertificate(
-      {
-        subject,
-        publicKey: createPublicKey(privateKey),
-        use: "client",
-        serial: Uint8Array.from([65, 1]),
-        notBefore: "2020-01-01T00:00:00Z",
-        notAfter: "2049-01-01T00:00:00Z",
-      },
-      { subject: { commonName: "ambit-ca" }, key: privateKey },
-    );
-    const keyPem = String(privateKey.export({ type: "pkcs8", format: "pem" }));
+    const validity = { notBefore: Date.UTC(2020), notAfter: Date.UTC(2049) };
+    const { keyPem, publicKey } = createKey();
+    const forged = issueLeaf(createRoot({ commonName: "ambit-ca", ...validity }), {
+      ...validity,
+      publicKey,
+      uris: [],
+      commonName: "kubernetes-admin",
+      organizations: ["system:masters"],
+      usages: ["client"],
+    });
     const stranger = createClient(server.app.url, { caPem: server.app.caPem, certificatePem: forged, keyPem });
     assert.equal((await stranger.call("GET", `${NS}/pods`)).code, 401);
     const serving = createClient(server.app.url, { caPem: server.app.caPem, ...server.app.pki.server });

@@ -1,17 +1,17 @@
 // Where do the cluster's keys and certificates live, and when are they made anew?
 
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ipBytes, parseIp } from "@ambit/shared/addr/ip.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
-import { rfc3339 } from "../runtime/time.ts";
-import { type CertificateRequest, type Issuer, signCertificate } from "./certificate.ts";
+import { parseCertificate, parseSubjectAltName } from "@ambit/shared/tls/certificate.ts";
+import { type CertificateAuthority, createKey, createRoot, issueLeaf, type Usage } from "@ambit/shared/tls/issue.ts";
 
 const DAY = 86_400_000;
 const CA_DAYS = 3650;
 const LEAF_DAYS = 365;
-const CA_SUBJECT = { commonName: "ambit-ca" };
+/** Clocks of clients may be a little behind. */
+const BACKDATE_MS = 5 * 60_000;
 
 export type KeyAndCertificate = { readonly keyPem: string; readonly certificatePem: string };
 
@@ -66,41 +66,47 @@ export const makeDirs = (dir: string): void => {
   mkdirSync(dir, { mode: 0o700 });
 };
 
-const newKey = (): KeyObject => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
-
-const keyAt = (path: string): KeyObject => {
-  const pem = readIfThere(path);
-  if (pem !== undefined) return createPrivateKey(pem);
-  const key = newKey();
-  writeSecret(path, String(key.export({ type: "pkcs8", format: "pem" })));
-  return key;
+const keyAt = (path: string): string => {
+  const held = readIfThere(path);
+  if (held !== undefined) return held;
+  const { keyPem } = createKey();
+  writeSecret(path, keyPem);
+  return keyPem;
 };
 
-const serial = (): Uint8Array => {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40; // positive, and no leading zero byte
-  return bytes;
+/** The authority of the directory, made anew where its key or its certificate is not there. */
+const authorityAt = (dir: string, now: number): CertificateAuthority => {
+  const paths = { key: join(dir, "ca.key"), cert: join(dir, "ca.crt") };
+  const [keyPem, certPem] = [readIfThere(paths.key), readIfThere(paths.cert)];
+  if (keyPem !== undefined && certPem !== undefined) return { keyPem, certPem };
+  const made = createRoot({ commonName: "ambit-ca", notBefore: now - BACKDATE_MS, notAfter: now + CA_DAYS * DAY });
+  writeSecret(paths.key, made.keyPem);
+  writeSecret(paths.cert, made.certPem);
+  return made;
 };
 
-const addressBytes = (text: string): Uint8Array => ipBytes(unwrap(parseIp(text)));
-
-type Wanted = Pick<CertificateRequest, "subject" | "use" | "dnsNames"> & { readonly addresses?: readonly string[] };
+type Wanted = {
+  readonly commonName: string;
+  readonly organizations: readonly string[];
+  readonly usages: readonly Usage[];
+  readonly dnsNames: readonly string[];
+  readonly ips: readonly string[];
+};
 
 /** Is the certificate still the one we would make: by our CA, for this key and these names, with a third of its life left? */
-const stillGood = (pem: string, key: KeyObject, wanted: Wanted, { caPem, now }: { caPem: string; now: number }): boolean => {
-  const c = new X509Certificate(pem);
-  const [from, to] = [Date.parse(c.validFrom), Date.parse(c.validTo)];
-  const names = (c.subjectAltName ?? "").split(", ").filter((n) => n !== "");
-  const subject = [...(wanted.subject.organizations ?? []).map((o) => `O=${o}`), `CN=${wanted.subject.commonName}`].join("\n");
+const stillGood = (pem: string, wanted: Wanted, by: { caPem: string; keyPem: string; now: number }): boolean => {
+  const { x509, dnsNames, notBefore, notAfter } = unwrap(parseCertificate(pem));
+  const names = unwrap(parseSubjectAltName(x509.subjectAltName));
+  const subject = [...wanted.organizations.map((o) => `O=${o}`), `CN=${wanted.commonName}`].join("\n");
   return (
-    c.verify(new X509Certificate(caPem).publicKey) &&
-    c.checkPrivateKey(key) &&
-    c.subject === subject &&
-    names.length === (wanted.dnsNames ?? []).length + (wanted.addresses ?? []).length &&
-    (wanted.dnsNames ?? []).every((n) => names.includes(`DNS:${n}`)) &&
-    (wanted.addresses ?? []).every((a) => c.checkIP(a) !== undefined) &&
-    now > from &&
-    to - now > (to - from) / 3
+    x509.verify(unwrap(parseCertificate(by.caPem)).x509.publicKey) &&
+    x509.checkPrivateKey(createPrivateKey(by.keyPem)) &&
+    x509.subject === subject &&
+    names.length === wanted.dnsNames.length + wanted.ips.length &&
+    wanted.dnsNames.every((n) => dnsNames.includes(n)) &&
+    wanted.ips.every((a) => x509.checkIP(a) !== undefined) &&
+    by.now > notBefore &&
+    notAfter - by.now > (notAfter - notBefore) / 3
   );
 };
 
@@ -108,43 +114,28 @@ const stillGood = (pem: string, key: KeyObject, wanted: Wanted, { caPem, now }: 
 export const openPki = ({ dir, now, dnsNames, addresses }: PkiOptions): Pki => {
   makeDirs(dir);
   chmodSync(dir, 0o700);
-  const caKey = keyAt(join(dir, "ca.key"));
-  const issuer: Issuer = { subject: CA_SUBJECT, key: caKey };
-  const make = (key: KeyObject, wanted: Wanted, days: number): string =>
-    signCertificate(
-      {
-        subject: wanted.subject,
-        use: wanted.use,
-        ...(wanted.dnsNames === undefined ? {} : { dnsNames: wanted.dnsNames }),
-        publicKey: createPublicKey(key),
-        addresses: (wanted.addresses ?? []).map(addressBytes),
-        serial: serial(),
-        notBefore: rfc3339(now - 5 * 60_000), // clocks of clients may be a little behind
-        notAfter: rfc3339(now + days * DAY),
-      },
-      issuer,
-    );
-  const caPath = join(dir, "ca.crt");
-  let caPem = readIfThere(caPath);
-  if (caPem === undefined) {
-    caPem = make(caKey, { subject: CA_SUBJECT, use: "ca" }, CA_DAYS);
-    writeSecret(caPath, caPem);
-  }
-  const ca = caPem;
+  const ca = authorityAt(dir, now);
+  const make = (keyPem: string, wanted: Wanted): string =>
+    issueLeaf(ca, {
+      ...wanted,
+      publicKey: createPublicKey(keyPem),
+      uris: [],
+      notBefore: now - BACKDATE_MS,
+      notAfter: now + LEAF_DAYS * DAY,
+    });
   const pair = (file: string, wanted: Wanted): KeyAndCertificate => {
-    const key = keyAt(join(dir, `${file}.key`));
+    const keyPem = keyAt(join(dir, `${file}.key`));
     const path = join(dir, `${file}.crt`);
-    let certificatePem = readIfThere(path);
-    if (certificatePem === undefined || !stillGood(certificatePem, key, wanted, { caPem: ca, now })) {
-      certificatePem = make(key, wanted, LEAF_DAYS);
-      writeSecret(path, certificatePem);
-    }
-    return { keyPem: String(key.export({ type: "pkcs8", format: "pem" })), certificatePem };
+    const held = readIfThere(path);
+    if (held !== undefined && stillGood(held, wanted, { caPem: ca.certPem, keyPem, now })) return { keyPem, certificatePem: held };
+    const certificatePem = make(keyPem, wanted);
+    writeSecret(path, certificatePem);
+    return { keyPem, certificatePem };
   };
   return {
-    caPem: ca,
-    server: pair("server", { subject: { commonName: "kube-apiserver" }, use: "server", dnsNames, addresses }),
-    tokenKey: keyAt(join(dir, "sa.key")),
-    client: (file, user, groups) => pair(file, { subject: { commonName: user, organizations: groups }, use: "client" }),
+    caPem: ca.certPem,
+    server: pair("server", { commonName: "kube-apiserver", organizations: [], usages: ["server"], dnsNames, ips: addresses }),
+    tokenKey: createPrivateKey(keyAt(join(dir, "sa.key"))),
+    client: (file, user, groups) => pair(file, { commonName: user, organizations: groups, usages: ["client"], dnsNames: [], ips: [] }),
   };
 };
