@@ -11,7 +11,7 @@ fail() { printf 'ambit: %s\n' "$1" >&2; exit 1; }
 command -v npx >/dev/null || fail "node and npm are needed: install them first (Debian: apt-get install nodejs npm)."
 
 missing=""
-for pair in curl:curl nft:nftables ip:iproute2 tcpdump:tcpdump kubectl:kubernetes-client nsenter:util-linux mount:mount; do
+for pair in curl:curl openssl:openssl nghttp:nghttp2-client nft:nftables ip:iproute2 tcpdump:tcpdump kubectl:kubernetes-client nsenter:util-linux mount:mount; do
   command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 if [ -n "$missing" ]; then

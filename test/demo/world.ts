@@ -13,7 +13,7 @@ export const startWorld = async (stage: Stage): Promise<Cluster> => {
 };
 
 export const installShopAndMesh = async (cluster: Cluster, stage: Stage): Promise<void> => {
-  stage.command("kubectl apply -k deploy/kustomize/base");
+  stage.command("kubectl apply -k deploy/kustomize");
   const mesh = cluster.installMesh();
   stage.command("kubectl apply -f test/demo/shop.yaml");
   await cluster.apply(readFileSync(SHOP, "utf8"));

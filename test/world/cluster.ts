@@ -111,8 +111,7 @@ export const attach = (
         60_000,
       ),
     installMesh: async () => {
-      // The CRDs must be established before objects of their kinds are taken: kubectl apply -k is run again for what came too early.
-      await until("kubectl apply -k", async () => ((await kubectlRan(["apply", "-k", KUSTOMIZE])).code === 0 ? true : undefined), 60_000);
+      await kubectl("apply", "-k", KUSTOMIZE);
       for (const what of ["deployment/istiod", "daemonset/ztunnel", "daemonset/istio-cni-node"])
         await kubectl("-n", "istio-system", "rollout", "status", what, "--timeout=90s");
     },

@@ -5,5 +5,5 @@ export const ROOT = join(import.meta.dirname, "..", "..");
 export const NODE = process.execPath;
 export const UP_MAIN = join(ROOT, "packages/standalone/src/up/main.ts");
 export const CLI_MAIN = join(ROOT, "packages/cli/src/main.ts");
-export const KUSTOMIZE = join(ROOT, "deploy/kustomize/base");
+export const KUSTOMIZE = join(ROOT, "deploy/kustomize");
 export const SHOP = join(ROOT, "test/demo/shop.yaml");
