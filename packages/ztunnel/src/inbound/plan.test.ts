@@ -100,16 +100,29 @@ const cases: readonly Case[] = [
     expect: "IP_MISMATCH: 10.96.0.1:80 was asked of 10.0.0.2, which is another pod",
   },
   {
-    name: "sandwich: a VIP whose service has us as waypoint",
+    // To the pod, never to the VIP: dialling that would pass the waypoint by, with its routes and policies.
+    name: "sandwich: a VIP whose service has us as waypoint goes to this pod",
     authority: "10.96.0.9:80",
     state: { services: [aService("meshed", "10.96.0.9", { waypoint: waypointByIp("10.0.0.2") })] },
-    expect: "10.96.0.9 80 as 10.0.0.9 for none",
+    expect: "10.0.0.2 80 as 10.0.0.9 for none",
   },
   {
-    name: "sandwich: a workload that has us as waypoint",
+    name: "sandwich: a workload that has us as waypoint goes to this pod",
     authority: "10.0.0.7:80",
     state: { workloads: [aWorkload("meshed", "10.0.0.7", { waypoint: waypointByIp("10.0.0.2") })] },
-    expect: "10.0.0.7 80 as 10.0.0.9 for none",
+    expect: "10.0.0.2 80 as 10.0.0.9 for none",
+  },
+  {
+    name: "sandwich: an IPv6 VIP that came over IPv4 goes to this pod's IPv4 address",
+    authority: "[fd00:96::9]:80",
+    state: { services: [aService("meshed", "fd00:96::9", { waypoint: waypointByIp("10.0.0.2") })] },
+    expect: "10.0.0.2 80 as 10.0.0.9 for none",
+  },
+  {
+    name: "sandwich: a port of the mesh itself stays closed",
+    authority: "10.96.0.9:15001",
+    state: { services: [aService("meshed", "10.96.0.9", { waypoint: waypointByIp("10.0.0.2") })] },
+    expect: "SELF_CALL: 10.0.0.2:15001 is a port of the mesh itself",
   },
   {
     name: "sandwich: a workload with another waypoint",

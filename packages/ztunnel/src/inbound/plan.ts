@@ -100,7 +100,8 @@ const findUpstream = (view: MeshView, r: InboundRequest, authority: Authority): 
         proxied: tunnel.protocol === "PROXY",
       };
     }
-    const to = { ip: authority.ip, port: authority.port };
+    // Always this pod: as somebody's waypoint we may be asked for their address, and dialling that would pass our proxy by.
+    const to = { ip: r.local.ip, port: authority.port };
     return { to, service: guessService(view, r, authority.port), proxied: false };
   }
   const service = view.serviceByHostname(authority.hostname, r.workload.namespace);
