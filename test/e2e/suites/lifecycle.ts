@@ -7,25 +7,8 @@ import { dial, ended, fate, http, readUntil } from "../../world/net.ts";
 import { until, within } from "../../world/until.ts";
 import type { Context } from "../context.ts";
 import { PORTS } from "../fixture.ts";
+import { killPod, pidsOf } from "../kill.ts";
 import { underLoad } from "../load.ts";
-
-/** The pids whose cgroup belongs to the pod. */
-const pidsOf = (uid: string): number[] =>
-  readdirSync("/proc")
-    .filter((p) => /^\d+$/.test(p))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(`pod${uid}`);
-      } catch {
-        return false; // it ended while we looked
-      }
-    });
-
-const killPod = async (c: Context, namespace: string, selector: string): Promise<void> => {
-  for (const pod of await c.cluster.pods(namespace, selector))
-    for (const pid of pidsOf(pod.metadata.uid ?? "")) process.kill(pid, "SIGKILL");
-};
 
 const restartsOf = async (c: Context, namespace: string, selector: string): Promise<number> =>
   (await c.cluster.pods(namespace, selector)).reduce((sum, p) => sum + (p.status?.containerStatuses?.[0]?.restartCount ?? 0), 0);
@@ -147,6 +130,70 @@ export const lifecycle = (ctx: () => Context): void => {
     await until("a tunnelled line in the new log", async () =>
       (await c.ztunnelLog(node, "connection complete", "dst.hbone_addr")).length > 0 ? true : undefined,
     );
+  });
+
+  test("no ztunnel at all: captured pods reach nothing, rather than anything in clear", { timeout: 120_000 }, async () => {
+    const c = ctx();
+    const place = await c.place("mesh/client1");
+    const to = [
+      { host: await c.ip("mesh/server2"), port: PORTS.echo },
+      { host: await c.ip("plain/server"), port: PORTS.echo },
+    ];
+    await c.cluster.kubectl(
+      "-n",
+      "istio-system",
+      "patch",
+      "daemonset",
+      "ztunnel",
+      "--type=merge",
+      "-p",
+      '{"spec":{"template":{"spec":{"nodeSelector":{"nowhere":"true"}}}}}',
+    );
+    await until("no ztunnel", async () => ((await c.cluster.pods("istio-system", "app=ztunnel")).length === 0 ? true : undefined), 60_000);
+    for (const t of to) assert.equal(await fate(place, t, "x"), "refused", `${t.host}`);
+    await c.cluster.kubectl(
+      "-n",
+      "istio-system",
+      "patch",
+      "daemonset",
+      "ztunnel",
+      "--type=json",
+      "-p",
+      '[{"op":"remove","path":"/spec/template/spec/nodeSelector/nowhere"}]',
+    );
+    await until(
+      "two ztunnels",
+      async () => ((await c.cluster.pods("istio-system", "app=ztunnel")).length === 2 ? true : undefined),
+      60_000,
+    );
+    await ready(c, "daemonset/ztunnel");
+    for (const t of to) await until("open again", async () => ((await fate(place, t, "x")) === "open" ? true : undefined), 30_000);
+  });
+
+  test("no descriptor is kept of connections that are over", { timeout: 60_000 }, async () => {
+    const c = ctx();
+    const place = await c.place("mesh/client1");
+    const host = await c.vip("mesh", "server");
+    const uids = (await c.cluster.pods("istio-system", "app=ztunnel")).map((p) => p.metadata.uid ?? "");
+    const sockets = (): number => uids.flatMap(pidsOf).reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0);
+    const burst = async (): Promise<void> => {
+      await Promise.all(
+        Array.from({ length: 100 }, async () => {
+          const socket = await dial(place, { host, port: PORTS.echo }, { deadlineMs: 30_000 });
+          socket.write("x.");
+          await readUntil(socket, "x.", 30_000);
+          socket.destroy();
+        }),
+      );
+    };
+    await burst(); // opens the pooled tunnels that stay
+    const settled = await until("a baseline", async () => {
+      const before = sockets();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return sockets() === before ? before : undefined;
+    });
+    for (let i = 0; i < 3; i++) await burst();
+    await until("back at the baseline", () => (sockets() <= settled + 4 ? true : undefined));
   });
 
   test("the API server kill -9ed: traffic goes on, it comes back, nothing acknowledged is lost", { timeout: 120_000 }, async () => {
