@@ -1,7 +1,7 @@
 // What is the union of several collections?
 
 import { type Collection, type Graph, vertexOf } from "./core.ts";
-import { createDiff, createVertex } from "./vertex.ts";
+import { createDiff, createVertex, settleKeysOf } from "./vertex.ts";
 
 export type JoinOptions<V> = {
   readonly graph: Graph;
@@ -14,7 +14,7 @@ export type JoinOptions<V> = {
 export const join = <V>(options: JoinOptions<V>): Collection<V> => {
   const { graph } = options;
   const from = options.from.map((c) => vertexOf(c));
-  const pending = new Set<string>(from.flatMap((v) => v.keys()));
+  const pending = new Set<string>();
   const first = (key: string): V | undefined => {
     for (const v of from) {
       const value = v.get(key);
@@ -34,14 +34,6 @@ export const join = <V>(options: JoinOptions<V>): Collection<V> => {
       return diff.changes();
     },
   });
-  for (const v of from)
-    v.onChange({
-      order: vertex.order,
-      queue: (changes) => {
-        for (const c of changes) pending.add(c.key);
-        return true;
-      },
-    });
-  if (pending.size > 0) graph.touch(vertex.order);
+  settleKeysOf(graph, vertex, { from, pending });
   return vertex;
 };

@@ -1,7 +1,7 @@
 // Which records share a secondary key?
 
 import { type Collection, type Graph, vertexOf } from "./core.ts";
-import { createDiff, createVertex } from "./vertex.ts";
+import { createDiff, createVertex, settleKeysOf } from "./vertex.ts";
 
 export type LookupOptions<V> = {
   readonly graph: Graph;
@@ -17,7 +17,7 @@ export type LookupOptions<V> = {
 export const lookup = <V>(options: LookupOptions<V>): Collection<readonly V[]> => {
   const { graph } = options;
   const from = vertexOf(options.from);
-  const pending = new Set<string>(from.keys());
+  const pending = new Set<string>();
   const keysOf = new Map<string, readonly string[]>();
   const members = new Map<string, Map<string, V>>();
   const sameMember = (a: V, b: V | undefined): boolean => a === b || (b !== undefined && options.equal(a, b));
@@ -56,13 +56,6 @@ export const lookup = <V>(options: LookupOptions<V>): Collection<readonly V[]> =
       return diff.changes();
     },
   });
-  from.onChange({
-    order: vertex.order,
-    queue: (changes) => {
-      for (const c of changes) pending.add(c.key);
-      return true;
-    },
-  });
-  if (pending.size > 0) graph.touch(vertex.order);
+  settleKeysOf(graph, vertex, { from: [from], pending });
   return vertex;
 };

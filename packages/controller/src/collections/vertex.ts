@@ -57,6 +57,21 @@ export const createVertex = <V>(parts: VertexParts<V>): Vertex<V> => {
   return vertex;
 };
 
+/** Has the vertex settle every key that is there or changes in one of the collections, which it takes from `pending`. */
+export const settleKeysOf = (graph: Graph, vertex: Vertex, { from, pending }: { from: readonly Vertex[]; pending: Set<string> }): void => {
+  for (const v of from) {
+    for (const key of v.keys()) pending.add(key);
+    v.onChange({
+      order: vertex.order,
+      queue: (changes) => {
+        for (const c of changes) pending.add(c.key);
+        return true;
+      },
+    });
+  }
+  if (pending.size > 0) graph.touch(vertex.order);
+};
+
 /** Changes of one settling by key: several edits of a key become one change, and one that ends where it began becomes none. */
 export const createDiff = <V>(records: Map<string, V>, equal: (a: V, b: V) => boolean) => {
   const before = new Map<string, V | undefined>();

@@ -7,7 +7,8 @@ import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
 import { LABEL } from "./labels.ts";
-import { appProtocolOf, isTcp } from "./services.ts";
+import { appProtocolOf } from "./protocols.ts";
+import { isTcp } from "./services.ts";
 import { type MeshSettings, serviceHostname } from "./settings.ts";
 
 /** The part of a Service that makes endpoints; its status and annotations do not. */

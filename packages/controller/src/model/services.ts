@@ -2,58 +2,20 @@
 
 import { type Ip, parseIp } from "@ambit/shared/addr/ip.ts";
 import type { Service as KubeService, ServicePort } from "@ambit/shared/kube/objects.ts";
-import type { AppProtocol, IpFamilies, LoadBalancing, Port, Service, WeightedWaypoint } from "@ambit/shared/state/types.ts";
+import type { IpFamilies, LoadBalancing, Port, Service, WeightedWaypoint } from "@ambit/shared/state/types.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
 import { ANNOTATION, LABEL } from "./labels.ts";
 import type { NamespaceInfo } from "./namespaces.ts";
+import { appProtocolOf, protocolWord } from "./protocols.ts";
 import { type MeshSettings, serviceHostname } from "./settings.ts";
 import { type Binding, bindWaypoint, type Waypoint } from "./waypoints.ts";
 
 /** A Service with what was decided about its waypoint. */
 export type BoundService = { readonly service: Service; readonly ports: readonly NamedPort[]; readonly binding: Binding };
 export type NamedPort = { readonly name: string; readonly port: number; readonly appProtocol: string | undefined };
-
-/** The protocol word of a port: appProtocol first, else the port name up to the first "-" (pkg/config/kube/conversion.go). */
-export const protocolWord = (p: Pick<ServicePort, "name" | "appProtocol" | "port">): string | undefined => {
-  if (p.appProtocol !== undefined && p.appProtocol !== "") {
-    const word = p.appProtocol.toLowerCase();
-    if (word === "kubernetes.io/h2c") return "http2";
-    if (word === "kubernetes.io/ws") return "http";
-    if (word === "kubernetes.io/wss") return "https";
-    return word;
-  }
-  const name = (p.name ?? "").toLowerCase();
-  const word = name.startsWith("grpc-web") ? "grpc-web" : name.split("-")[0];
-  return TCP_PORTS.has(p.port) && (word === undefined || !WORDS.has(word)) ? "tcp" : word;
-};
-const WORDS: ReadonlySet<string> = new Set(["http", "http2", "grpc", "grpc-web", "tcp", "tls", "https", "udp", "mongo", "mysql", "redis"]);
-/** Server-first protocols, unless the port says otherwise: sniffing them would wait for bytes that never come. */
-const TCP_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
-
-export const appProtocolOf = (p: ServicePort): AppProtocol => {
-  switch (protocolWord(p)) {
-    case "http":
-    case "grpc-web":
-      return "HTTP11";
-    case "http2":
-      return "HTTP2";
-    case "grpc":
-      return "GRPC";
-    case "tcp":
-    case "mongo":
-    case "mysql":
-    case "redis":
-      return "TCP";
-    case "tls":
-    case "https":
-      return "TLS";
-    default:
-      return "UNKNOWN";
-  }
-};
 
 export const isTcp = (p: { readonly protocol?: string }): boolean => p.protocol === undefined || p.protocol === "TCP";
 

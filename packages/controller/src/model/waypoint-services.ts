@@ -1,20 +1,14 @@
 // What does a waypoint need to know of each service it owns?
 
 import type { Policy } from "@ambit/shared/authz/types.ts";
-import type {
-  BrokenPolicy,
-  RouteRule,
-  WaypointPort,
-  WaypointProtocol,
-  WaypointService,
-  WeightedBackend,
-} from "@ambit/shared/route/types.ts";
+import type { BrokenPolicy, RouteRule, WaypointPort, WaypointService, WeightedBackend } from "@ambit/shared/route/types.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
 import type { L7Policy } from "./authorization.ts";
 import { WAYPOINT_CLASS } from "./labels.ts";
+import { waypointProtocol } from "./protocols.ts";
 import type { BoundService, NamedPort } from "./services.ts";
 import { type MeshSettings, serviceHostname } from "./settings.ts";
 import { type Binding, type Waypoint, waypointKey } from "./waypoints.ts";
@@ -41,29 +35,6 @@ export const targetKeys = (
   ...owners.map((o) => `Gateway/${o}`),
   `GatewayClass/${WAYPOINT_CLASS}`,
 ];
-
-/** Sniffed unless the port says what it speaks; UDP never gets here. */
-export const waypointProtocol = (word: string | undefined): WaypointProtocol => {
-  switch (word) {
-    case "http":
-    case "grpc-web":
-      return "HTTP";
-    case "http2":
-      return "HTTP2";
-    case "grpc":
-      return "GRPC";
-    case "tcp":
-    case "mongo":
-    case "mysql":
-    case "redis":
-      return "TCP";
-    case "tls":
-    case "https":
-      return "TLS";
-    default:
-      return "AUTO";
-  }
-};
 
 export const ownersOf = (binding: Binding): readonly string[] => {
   if (binding.kind !== "bound") return [];

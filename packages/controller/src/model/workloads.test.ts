@@ -2,8 +2,6 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ServicePort } from "@ambit/shared/kube/objects.ts";
-import { appProtocolOf } from "./services.ts";
 import { meshOf, namespace, node, type PodSpec, pod, type ServiceSpec, service, slice } from "./test/fixtures.ts";
 import { workloadNameOf } from "./workloads.ts";
 
@@ -217,26 +215,6 @@ for (const c of balancing)
     });
     assert.deepEqual(m.service("shop", "web")?.service.loadBalancing, c.expect);
   });
-
-const protocols: readonly (readonly [Partial<ServicePort>, string])[] = [
-  [{ name: "http" }, "HTTP11"],
-  [{ name: "http-web" }, "HTTP11"],
-  [{ name: "http2-web" }, "HTTP2"],
-  [{ name: "grpc" }, "GRPC"],
-  [{ name: "grpc-web-x" }, "HTTP11"],
-  [{ name: "tcp-db" }, "TCP"],
-  [{ name: "mysql" }, "TCP"],
-  [{ name: "https" }, "TLS"],
-  [{ name: "main" }, "UNKNOWN"],
-  [{ name: "http", appProtocol: "kubernetes.io/h2c" }, "HTTP2"],
-  [{ name: "tcp", appProtocol: "kubernetes.io/ws" }, "HTTP11"],
-  [{ name: "x", appProtocol: "kubernetes.io/wss" }, "TLS"],
-  [{ name: "x", port: 3306 }, "TCP"],
-  [{ port: 53 }, "TCP"],
-  [{ name: "http", port: 3306 }, "HTTP11"],
-];
-for (const [p, expect] of protocols)
-  test(`protocol of ${JSON.stringify(p)}`, () => assert.equal(appProtocolOf({ port: 80, ...p }), expect));
 
 test("dual stack service", () => {
   const m = meshOf({

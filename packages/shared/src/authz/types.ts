@@ -79,6 +79,21 @@ export type HttpAttributes = {
 
 export const policyKey = (p: { readonly namespace: string; readonly name: string }): string => `${p.namespace}/${p.name}`;
 
+/** The fields that only a request can satisfy, asking for nothing. */
+export const NO_HTTP = {
+  hosts: [],
+  notHosts: [],
+  methods: [],
+  notMethods: [],
+  paths: [],
+  notPaths: [],
+  headers: [],
+} as const satisfies Partial<Match>;
+
+/** The first field of the match that only a request can satisfy. */
+export const httpField = (m: Match): keyof typeof NO_HTTP | undefined => HTTP_FIELDS.find((field) => m[field].length > 0);
+const HTTP_FIELDS = Object.keys(NO_HTTP) as (keyof typeof NO_HTTP)[];
+
 export const EMPTY_MATCH: Match = {
   namespaces: [],
   notNamespaces: [],
@@ -92,11 +107,5 @@ export const EMPTY_MATCH: Match = {
   notDestinationIps: [],
   destinationPorts: [],
   notDestinationPorts: [],
-  hosts: [],
-  notHosts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-  headers: [],
+  ...NO_HTTP,
 };

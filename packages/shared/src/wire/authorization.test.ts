@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Match, Policy } from "../authz/types.ts";
+import { EMPTY_MATCH, type Match, type Policy } from "../authz/types.ts";
 import { codecOf } from "../proto/schema.ts";
 import { unwrap } from "../runtime/result.ts";
 import { decodeAuthorization, encodeAuthorization } from "./authorization.ts";
@@ -103,34 +103,13 @@ test("a mapped IPv4 block is taken for the IPv4 block it is", () => {
   assert.deepEqual([block?.ip, block?.bits], ["10.0.0.0", 8]);
 });
 
-const EMPTY: Match = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-  hosts: [],
-  notHosts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-  headers: [],
-};
 const withMatch = (m: Partial<Match>): Policy => ({
   namespace: "ns",
   name: "p",
   scope: "NAMESPACE",
   action: "DENY",
   dryRun: false,
-  rules: [{ clauses: [{ matches: [{ ...EMPTY, ...m }] }] }],
+  rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...m }] }] }],
 });
 
 for (const [name, m] of Object.entries({

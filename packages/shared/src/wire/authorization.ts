@@ -1,6 +1,6 @@
 // How is an L4 policy written to bytes and read back? (istio.security.Authorization)
 
-import { type Match, type Policy, policyKey } from "../authz/types.ts";
+import { httpField, type Match, NO_HTTP, type Policy, policyKey } from "../authz/types.ts";
 import { codecOf } from "../proto/schema.ts";
 import { allOf, err, mapOk, ok, type Result } from "../runtime/result.ts";
 import { actions, readL4Match, readRules, scopes, type WireL4Match, writeL4Match } from "./policy.ts";
@@ -18,11 +18,8 @@ type WireAuthorization = {
 };
 const codec = codecOf<WireAuthorization>("istio.security.Authorization");
 
-const NO_HTTP = { hosts: [], notHosts: [], methods: [], notMethods: [], paths: [], notPaths: [], headers: [] } as const;
-const HTTP_FIELDS = Object.keys(NO_HTTP) as (keyof typeof NO_HTTP)[];
-
 const notCarried = (m: Match): string | undefined => {
-  const field = HTTP_FIELDS.find((f) => m[f].length > 0);
+  const field = httpField(m);
   if (field !== undefined) return `${field} is an HTTP attribute`;
   const strings = [...m.namespaces, ...m.notNamespaces, ...m.principals, ...m.notPrincipals];
   return strings.some((s) => s.kind === "template") ? "a path template is an HTTP attribute" : undefined;

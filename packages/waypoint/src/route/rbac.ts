@@ -3,7 +3,7 @@
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { PolicySet } from "@ambit/shared/authz/authorize.ts";
 import { isEmptyMatch } from "@ambit/shared/authz/match.ts";
-import type { AuthzSubject, Clause, Match, Policy, Rule } from "@ambit/shared/authz/types.ts";
+import { type AuthzSubject, type Clause, httpField, NO_HTTP, type Policy, type Rule } from "@ambit/shared/authz/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { WaypointService } from "@ambit/shared/route/types.ts";
 import { asRecord } from "../http/fields.ts";
@@ -18,29 +18,15 @@ export const policySet = (s: Pick<WaypointService, "policies" | "brokenPolicies"
   missing: s.brokenPolicies.map((b) => b.key),
 });
 
-const asksHttp = (m: Match): boolean =>
-  [m.hosts, m.notHosts, m.methods, m.notMethods, m.paths, m.notPaths, m.headers].some((list) => list.length > 0);
-
-const withoutHttp = (m: Match): Match => ({
-  ...m,
-  hosts: [],
-  notHosts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-  headers: [],
-});
-
 /** A match that asked for HTTP only now always holds; left empty it would count as no match at all. */
 const widened = (c: Clause): Clause => {
-  const matches = c.matches.map(withoutHttp);
-  return c.matches.some((m, i) => asksHttp(m) && isEmptyMatch(matches[i] ?? m)) ? { matches: [] } : { matches };
+  const matches = c.matches.map((m) => ({ ...m, ...NO_HTTP }));
+  return c.matches.some((m, i) => httpField(m) !== undefined && isEmptyMatch(matches[i] ?? m)) ? { matches: [] } : { matches };
 };
 
 const tcpRules = (p: Policy): readonly Rule[] =>
   p.action === "ALLOW"
-    ? p.rules.filter((r) => !r.clauses.some((c) => c.matches.some(asksHttp)))
+    ? p.rules.filter((r) => !r.clauses.some((c) => c.matches.some((m) => httpField(m) !== undefined)))
     : p.rules.map((r) => ({ clauses: r.clauses.map(widened) }));
 
 /**
