@@ -25,11 +25,17 @@ export type OutboundConnection = {
   readonly protocol: "HBONE" | "TCP";
 };
 
+/** A connection that somebody opened, whatever becomes of it. */
+export type TakenConnection = { readonly from: SocketAddr; readonly to: SocketAddr };
+
 export type Pod = {
   readonly uid: string;
   readonly who: LocalWorkload;
   readonly identity: SpiffeId;
   readonly net: PodNet;
+  /** Every connection from the moment it is taken to its end: also those that still wait to know who the pod is, or dial. */
+  readonly taken: Live<TakenConnection>;
+  /** Those that were decided: policies are asked again for the inbound ones. */
   readonly inbound: Live<InboundConnection>;
   readonly outbound: Live<OutboundConnection>;
   /** The pod's own workload; waits a while for it to arrive. Throws MeshError UNKNOWN_SOURCE. */

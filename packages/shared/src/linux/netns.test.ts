@@ -54,6 +54,15 @@ describe("network namespaces", () => {
     assert.ok(sameNetns(home.identity, netnsIdentity(home.fd)));
   });
 
+  test("a closed handle has no fd: its number may be another namespace's by now", () => {
+    const handle = ownNetns();
+    handle[Symbol.dispose]();
+    handle[Symbol.dispose]();
+    using next = ownNetns();
+    assert.throws(() => handle.fd, /has been closed/);
+    assert.ok(next.fd >= 0);
+  });
+
   test("an fd that is no namespace is refused", () => {
     const fd = socketIn({ family: "ipv4" });
     assert.throws(() => netnsIdentity(fd), LinuxError);

@@ -10,7 +10,10 @@ const NS_GET_NSTYPE = 0xb703;
 /** Two handles with equal identity are the same namespace, whatever path they were opened by. */
 export type NetnsIdentity = { readonly dev: bigint; readonly ino: bigint };
 
-/** An open handle on a network namespace; it keeps the namespace alive until disposed. */
+/**
+ * An open handle on a network namespace; it keeps the namespace alive until disposed. Asking for the fd after that throws:
+ * the kernel gives the number to the next file that is opened, which may be another pod's namespace. So hold the handle, not the number.
+ */
 export type Netns = Disposable & { readonly fd: number; readonly identity: NetnsIdentity };
 
 /** The namespace behind an fd (one received over ZDS, say). Throws LinuxError when the fd is anything but a network namespace. */
@@ -27,7 +30,10 @@ export const sameNetns = (a: NetnsIdentity, b: NetnsIdentity): boolean => a.dev 
 export const adoptNetns = (fd: number): Netns => {
   let open = true;
   return {
-    fd,
+    get fd() {
+      if (!open) throw new Error("the network namespace has been closed");
+      return fd;
+    },
     identity: netnsIdentity(fd),
     [Symbol.dispose]: () => {
       if (open) closeSync(fd);

@@ -80,11 +80,11 @@ type Serving = {
   readonly workload: Workload;
   readonly record: ConnectionRecord;
   readonly abort: AbortController;
+  /** The caller's end is the stream's own matter from now on. */
+  readonly connected: () => void;
 };
 
 const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> => {
-  const gone = (): void => s.abort.abort(new MeshError("CLIENT_GONE", "the caller gave the request up"));
-  s.request.signal.addEventListener("abort", gone, { once: true });
   let app: Socket;
   try {
     app = await connect(pod, s.plan, s.abort.signal);
@@ -94,9 +94,9 @@ const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> =
     s.record.end(error);
     return;
   }
-  s.request.signal.removeEventListener("abort", gone);
-  if (s.abort.signal.aborted || s.request.signal.aborted) {
-    const error = asMeshError(s.abort.signal.reason ?? s.request.signal.reason, "CLIENT_GONE");
+  s.connected();
+  if (s.abort.signal.aborted) {
+    const error = asMeshError(s.abort.signal.reason, "CLIENT_GONE");
     refuse(app);
     answer(s.request, error);
     s.record.end(error);
@@ -109,7 +109,12 @@ const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> =
 
 const serve = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promise<void> => {
   const startedAt = deps.world.now();
-  const workload = await pod.workload(request.signal);
+  const abort = new AbortController();
+  const gone = (): void => abort.abort(new MeshError("CLIENT_GONE", "the caller gave the request up"));
+  if (request.signal.aborted) gone();
+  request.signal.addEventListener("abort", gone, { once: true });
+  using _taken = pod.taken.track({ from: request.remote, to: request.local }, (reason) => abort.abort(reason));
+  const workload = await pod.workload(abort.signal);
   const { method, authority, peer, remote, local } = request;
   const plan = planInbound(deps.view, { workload, method, authority, peer, remote, local, forwarded: request.headers.forwarded ?? "" });
   reportDryRun(deps, workload, plan.subject);
@@ -122,10 +127,11 @@ const serve = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promi
     return;
   }
   // Tracked in the same turn as it was decided: no policy push can come in between.
-  const abort = new AbortController();
   const info = { workload, subject: plan.subject, from: remote, to: plan.to, protocol: "HBONE" as const };
   using _tracked = pod.inbound.track(info, (reason) => abort.abort(reason));
-  await forward(pod, deps, { request, plan, workload, abort, record: deps.reports.open(traffic, startedAt) });
+  const record = deps.reports.open(traffic, startedAt);
+  const connected = (): void => request.signal.removeEventListener("abort", gone);
+  await forward(pod, deps, { request, plan, workload, abort, record, connected });
 };
 
 /** Serves one CONNECT to its end; never rejects. */

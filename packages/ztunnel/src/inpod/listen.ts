@@ -5,6 +5,7 @@ import { type Ip, isV4 } from "@ambit/shared/addr/ip.ts";
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { LinuxError } from "@ambit/shared/linux/client.ts";
+import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { type ListenOptions, listenSocket, socketIn } from "@ambit/shared/linux/socket.ts";
 import { type Keepalive, setKeepalive, setUserTimeout } from "@ambit/shared/linux/sockopt.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
@@ -30,7 +31,7 @@ export type DialOptions = {
 export type PodNet = {
   /** A listening socket's fd on the pod's every address; accepted sockets inherit its options. */
   listen(port: number): number;
-  /** A connection from inside the pod. Throws MeshError CONNECT or CONNECT_TIMEOUT. */
+  /** A connection from inside the pod. Throws MeshError CONNECT or CONNECT_TIMEOUT, or the signal's reason. */
   dial(to: SocketAddr, how: DialOptions): Promise<Socket>;
 };
 
@@ -96,17 +97,18 @@ const connected = (socket: Socket, to: SocketAddr, options: { world: World; time
     socket.connect({ host: to.ip, port: to.port });
   });
 
-/** The network of one pod, by an open fd of its namespace that outlives every call. */
-export const createPodNet = (netns: number, config: SocketConfig, world: World): PodNet => ({
+/** The network of one pod. Once the handle on its namespace is closed, nothing is listened or dialled any more. */
+export const createPodNet = (netns: Pick<Netns, "fd">, config: SocketConfig, world: World): PodNet => ({
   listen: (port) => {
-    const fd = listenIn(netns, config, port);
+    const fd = listenIn(netns.fd, config, port);
     tune(fd, config);
     return fd;
   },
   dial: async (to, { from, signal, halfOpen }) => {
+    signal.throwIfAborted();
     let fd: number;
     try {
-      fd = socketFd(netns, config, { to, from });
+      fd = socketFd(netns.fd, config, { to, from });
       tune(fd, config);
     } catch (e) {
       throw new MeshError("CONNECT", `cannot make a socket for ${formatSocketAddr(to)}: ${e instanceof Error ? e.message : String(e)}`, e);

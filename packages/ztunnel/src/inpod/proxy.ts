@@ -6,6 +6,7 @@ import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
 import { createTunnelPool, type TunnelPoolLimits } from "@ambit/shared/hbone/pool.ts";
 import type { TunnelServer } from "@ambit/shared/hbone/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
+import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { closeFd } from "@ambit/shared/linux/socket.ts";
 import { createLive } from "@ambit/shared/live/store.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
@@ -16,7 +17,7 @@ import { servePassthrough } from "../inbound/passthrough/serve.ts";
 import { type InboundDeps, serveInbound } from "../inbound/serve.ts";
 import type { ConnectionReports } from "../metrics.ts";
 import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
-import type { InboundConnection, OutboundConnection, Pod } from "../pod.ts";
+import type { InboundConnection, OutboundConnection, Pod, TakenConnection } from "../pod.ts";
 import { HBONE_PORT, OUTBOUND_PORT, PASSTHROUGH_PORT } from "../ports.ts";
 import type { MeshState } from "../state/apply.ts";
 import { ownWorkload } from "../state/wait.ts";
@@ -49,7 +50,7 @@ export type ProxyDeps = {
 type Described = {
   readonly uid: string;
   readonly who: LocalWorkload;
-  readonly netns: { readonly fd: number };
+  readonly netns: Pick<Netns, "fd">;
   readonly identity: SpiffeId;
 };
 
@@ -98,12 +99,13 @@ const openListeners = (ports: readonly number[], listen: (port: number) => numbe
 /** Opens the pod's listeners and serves them. Throws when one cannot be opened; then none is left open. */
 export const startPodProxy = async (described: Described, config: ProxyConfig, deps: ProxyDeps): Promise<PodProxy> => {
   const { state, world, reports, certs } = deps;
-  const net = createPodNet(described.netns.fd, config.sockets, world);
+  const net = createPodNet(described.netns, config.sockets, world);
   const pod: Pod = {
     uid: described.uid,
     who: described.who,
     identity: described.identity,
     net,
+    taken: createLive<TakenConnection>(),
     inbound: createLive<InboundConnection>(),
     outbound: createLive<OutboundConnection>(),
     workload: (signal) => ownWorkload(state, described.who, { world, signal }),
@@ -146,8 +148,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     for (const listener of tcp.splice(0)) listener.stop();
   };
   const cut = (reason: MeshError): void => {
-    pod.inbound.abortAll(reason);
-    pod.outbound.abortAll(reason);
+    pod.taken.abortAll(reason);
   };
   return {
     pod,
@@ -160,7 +161,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
       );
       const never = new AbortController().signal;
       const server = await tunnels.server();
-      await Promise.all([pod.inbound.idle(never), pod.outbound.idle(never), server?.drain(deadlineMs), pool.drain(deadlineMs)]);
+      await Promise.all([pod.taken.idle(never), server?.drain(deadlineMs), pool.drain(deadlineMs)]);
       timer.abort();
       await expired;
     },

@@ -1,6 +1,7 @@
 // Which pods are served now, and how are they started, stopped and tried again?
 
 import { adoptNetns, type Netns } from "@ambit/shared/linux/netns.ts";
+import { closeFd } from "@ambit/shared/linux/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { LocalWorkload } from "@ambit/shared/state/view.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
@@ -32,7 +33,13 @@ export type PodSetOptions = {
   readonly onReady: (ready: boolean) => void;
 };
 
-type Entry = { readonly who: LocalWorkload; readonly netns: Netns; proxy: PodProxy | undefined };
+type Entry = {
+  readonly who: LocalWorkload;
+  readonly netns: Netns;
+  proxy: PodProxy | undefined;
+  /** The start under way, which all who want the pod started share: two proxies of one pod would split its connections. */
+  starting: Promise<string> | undefined;
+};
 
 const text = (e: unknown): string => (e instanceof Error ? e.message : String(e));
 
@@ -73,8 +80,7 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     }
     entry.netns[Symbol.dispose]();
   };
-  /** "" or why it could not be started; the pod stays pending then. */
-  const tryStart = async (uid: string, entry: Entry): Promise<string> => {
+  const attempt = async (uid: string, entry: Entry): Promise<string> => {
     try {
       const proxy = await options.start({ uid, who: entry.who, netns: entry.netns });
       if (entries.get(uid) !== entry) {
@@ -90,10 +96,20 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
       return `failure to start proxy: ${text(e)}`;
     }
   };
-  const start = async (uid: string, who: LocalWorkload, netns: Netns): Promise<string> => {
+  /** "" or why it could not be started; the pod stays pending then. */
+  const tryStart = (uid: string, entry: Entry): Promise<string> => {
+    entry.starting ??= attempt(uid, entry).finally(() => {
+      entry.starting = undefined;
+    });
+    return entry.starting;
+  };
+  const start = (uid: string, who: LocalWorkload, netns: Netns): Promise<string> => {
     const pending = entries.get(uid);
-    if (pending !== undefined) pending.netns[Symbol.dispose]();
-    const entry: Entry = { who, netns, proxy: undefined };
+    if (pending !== undefined) {
+      netns[Symbol.dispose](); // the same pod announced again: its namespace is held already
+      return tryStart(uid, pending);
+    }
+    const entry: Entry = { who, netns, proxy: undefined, starting: undefined };
     entries.set(uid, entry);
     return tryStart(uid, entry);
   };
@@ -113,6 +129,7 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     try {
       netns = fd === undefined ? undefined : adoptNetns(fd);
     } catch (e) {
+      if (fd !== undefined) closeFd(fd);
       return { error: `the file descriptor that came is not a network namespace: ${text(e)}`, hangUp: true };
     }
     const next = step(session, known(), { request, netns: netns?.identity });

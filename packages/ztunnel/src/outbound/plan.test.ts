@@ -110,6 +110,27 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "build_request_double_hbone: a gateway that says no port has the tunnels' own",
+    to: "127.0.0.3:80",
+    services: [aService("s", "127.0.0.3", { subjectAltNames: [id("other")] })],
+    workloads: [
+      aWorkload("remote", "", { network: "remote", networkGateway: { ...waypointByIp("10.22.1.1"), hboneMtlsPort: 0 }, ...serving("s") }),
+      aWorkload("gateway", "10.22.1.1", { serviceAccount: "gw" }),
+    ],
+    expect: {
+      kind: "double-hbone",
+      gateway: "10.22.1.1:15008",
+      authority: "s.ns.svc.cluster.local:80",
+      outer: [id("gw")],
+      inner: [id("other")],
+      why: "other-network",
+      to: undefined,
+      found: "service",
+      service: "s",
+      workload: "remote",
+    },
+  },
+  {
     name: "build_request_failover_to_remote",
     to: "127.0.0.3:80",
     services: [

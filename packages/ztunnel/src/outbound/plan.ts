@@ -80,7 +80,7 @@ const expectOf = (workload: Workload, service: Service | undefined): readonly Sp
 };
 
 /** The endpoint's address: of the family that was dialled, unless the service has only the other one. */
-export const endpointAddress = (workload: Workload, dialled: Ip, families: IpFamilies = "AUTOMATIC"): Ip | undefined => {
+const endpointAddress = (workload: Workload, dialled: Ip, families: IpFamilies = "AUTOMATIC"): Ip | undefined => {
   if (workload.addresses.includes(dialled)) return dialled;
   const wantV4 = families === "IPV4_ONLY" || (families !== "IPV6_ONLY" && isV4(dialled));
   return workload.addresses.find((ip) => isV4(ip) === wantV4) ?? workload.addresses[0];
@@ -110,6 +110,9 @@ const chooseWaypoint = (service: Service, random: () => number): GatewayAddress 
   return service.waypoint;
 };
 
+/** A gateway that says no port has the tunnels' own. */
+const tunnelPort = (gateway: GatewayAddress): number => (gateway.hboneMtlsPort === 0 ? HBONE_PORT : gateway.hboneMtlsPort);
+
 type ViaWaypoint = {
   readonly waypoint: GatewayAddress;
   readonly why: "service-waypoint" | "workload-waypoint";
@@ -123,7 +126,7 @@ const planWaypoint = (view: MeshView, dial: OutboundDial, random: () => number, 
   const resolved = resolveGateway(view, via.waypoint);
   if (resolved.kind === "unknown") return reject("WAYPOINT_UNAVAILABLE", `the waypoint ${name} is not known`, via.trail);
   const service = resolved.kind === "service" ? resolved.service : undefined;
-  const port = via.waypoint.hboneMtlsPort === 0 ? HBONE_PORT : via.waypoint.hboneMtlsPort;
+  const port = tunnelPort(via.waypoint);
   const pick =
     resolved.kind === "workload"
       ? { kind: "endpoint" as const, workload: resolved.workload, port, candidates: [] }
@@ -203,7 +206,7 @@ const planOtherNetwork = (view: MeshView, dial: OutboundDial, { workload, trail 
     return reject("NO_HEALTHY_UPSTREAM", `${where}, whose gateway ${gatewayName(workload.networkGateway)} is not known`, trail);
   return {
     kind: "double-hbone",
-    gateway: { ip, port: workload.networkGateway.hboneMtlsPort },
+    gateway: { ip, port: tunnelPort(workload.networkGateway) },
     authority: `${trail.service.hostname}:${dial.to.port}`,
     outer: expectOf(instance, gateway.kind === "service" ? gateway.service : undefined),
     inner: serviceIds(trail.service),

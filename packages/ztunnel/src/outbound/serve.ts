@@ -99,6 +99,7 @@ const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: 
   const abort = new AbortController();
   const gone = (): void => abort.abort(new MeshError("CLIENT_GONE", "the client closed before the connection was made"));
   client.socket.once("close", gone);
+  using _taken = pod.taken.track(client, (reason) => abort.abort(reason));
   const source = await pod.workload(abort.signal);
   const upstream = await openUpstream(pod, deps, { source, from: client.from, to: client.to, signal: abort.signal });
   if ("failed" in upstream) {

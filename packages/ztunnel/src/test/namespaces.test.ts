@@ -24,8 +24,14 @@ import { type AgentSession, createTestAgent, createTestCa, createTestController,
 import { createTestNet, cutOf, dialFrom, readToEnd, refusal, serveIn, type TestPod } from "./net.ts";
 
 const world = realWorld();
-const net = createTestNet(["client", "server", "second", "plain"]);
-const [client, server, second, plain] = ["client", "server", "second", "plain"].map(net.pod) as [TestPod, TestPod, TestPod, TestPod];
+const net = createTestNet(["client", "server", "second", "plain", "late"]);
+const [client, server, second, plain, late] = ["client", "server", "second", "plain", "late"].map(net.pod) as [
+  TestPod,
+  TestPod,
+  TestPod,
+  TestPod,
+  TestPod,
+];
 const dir = mkdtempSync(join(tmpdir(), "ambit-z-"));
 const ca = createTestCa();
 const controller = createTestController(ca);
@@ -137,7 +143,7 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
   const servers: { close(): void }[] = [];
 
   before(async () => {
-    for (const p of [client, server, second]) net.capture(p);
+    for (const p of [client, server, second, late]) net.capture(p);
     controller.push({
       services: [SERVICE],
       workloads: [pod(client), pod(server, { services: { [KEY]: [aPort(80, 8080)] } }), pod(second, { node: "node2" })],
@@ -311,6 +317,19 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
     await assert.rejects(dialFrom(second, server.v4, 8080), /ECONNREFUSED/);
     kept.end();
     assert.equal(await readToEnd(kept), "");
+  });
+
+  test("a connection that still waits to know whose it is ends with its pod, both ways", async () => {
+    assert.deepEqual(await one.agent.tell(announce(late), [late.netns.fd]), { error: "" });
+    const waiting = [await dialFrom(late, server.v4, 8080), await dialFrom(plain, late.v4, 8080)].map(cutOf);
+    assert.deepEqual(await one.agent.tell({ kind: "del", uid: "uid-late" }), { error: "" });
+    assert.deepEqual(await Promise.all(waiting), ["ECONNRESET", "ECONNRESET"]);
+    for (const direction of ["outbound", "inbound"])
+      await logged(
+        new RegExp(
+          `one\\t.*the pod is served no more.*direction="${direction}"|one\\t.*direction="${direction}".*the pod is served no more`,
+        ),
+      );
   });
 
   test("ZDS: a broken protocol is answered and hung up, the pods go on, and a new snapshot is taken", async () => {

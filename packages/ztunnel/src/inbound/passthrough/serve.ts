@@ -15,6 +15,7 @@ const carry = async (pod: Pod, deps: InboundDeps, client: Accepted): Promise<voi
   const abort = new AbortController();
   const gone = (): void => abort.abort(new MeshError("CLIENT_GONE", "the client closed before the connection was made"));
   client.socket.once("close", gone);
+  using _taken = pod.taken.track(client, (reason) => abort.abort(reason));
   const workload = await pod.workload(abort.signal);
   const plan = planPassthrough(deps.view, { workload, remote: client.from, to: client.to });
   reportDryRun(deps, workload, plan.subject);
