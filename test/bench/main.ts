@@ -1,6 +1,7 @@
 // make bench: figures of the real mesh as ratios to peers measured in the same run. Leaves nothing behind but the report.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { leftovers } from "../world/leaks.ts";
 import { ROOT } from "../world/paths.ts";
 import type { Metric } from "./bars.ts";
 import { commit, facts, loadBefore, missingPrograms } from "./facts.ts";
@@ -72,6 +73,8 @@ const bench = async (options: Options, args: readonly string[]): Promise<void> =
   } finally {
     await world.stop();
   }
+  const left = await leftovers(world.cluster.id, world.cluster.dataDir);
+  if (left.length > 0) throw new Error(`this is left on the machine: ${left.join("; ")}`);
   if (stopped.signal.aborted) throw new Error("stopped before the end; nothing is left behind");
   const shown = args.map((a) => (/^[\w,./-]+$/.test(a) ? a : `'${a}'`)).join(" ");
   const text = markdown({

@@ -1,6 +1,6 @@
 // What does ztunnel weigh: idle, per idle connection, and with many workloads known?
 import { readFileSync } from "node:fs";
-import { until } from "../world/until.ts";
+import { http, podPlace } from "../world/net.ts";
 import type { Metric } from "./bars.ts";
 import type { HaproxyPair } from "./haproxy.ts";
 import { manyWorkloads } from "./objects.ts";
@@ -69,8 +69,12 @@ export const heldMemory = async (world: World, paths: Paths, peer: HaproxyPair, 
   }));
 };
 
-const known = async (world: World, pod: string): Promise<number> =>
-  (JSON.parse(await world.cluster.ambit("zc", "workload", pod, "-o", "json")) as unknown[]).length;
+const known = async (world: World, name: string): Promise<number> => {
+  const pod = (await world.cluster.pods("istio-system", "app=ztunnel")).find((p) => p.metadata.name === name);
+  if (pod === undefined) throw new Error(`${name} has gone`);
+  const { body } = await http(podPlace(world.cluster, pod), { host: "127.0.0.1", port: 15_000 }, { path: "/config_dump" });
+  return (JSON.parse(body) as { workloads: readonly unknown[] }).workloads.length;
+};
 
 /** On ztunnels that start into a mesh of that size. */
 export const workloadMemory = async (world: World, count: number): Promise<Metric> => {
@@ -79,11 +83,12 @@ export const workloadMemory = async (world: World, count: number): Promise<Metri
   if (applied.code !== 0) throw new Error(`the ${count} workloads could not be made: ${applied.stderr}`);
   await cluster.kubectl("-n", "istio-system", "rollout", "restart", "daemonset/ztunnel");
   await cluster.kubectl("-n", "istio-system", "rollout", "status", "daemonset/ztunnel", "--timeout=90s");
-  const weights = Object.values(await ztunnels(world)).map(async ({ pid, pod }) => {
-    await until(`${pod} to know ${count} workloads`, async () => ((await known(world, pod)) >= count ? true : undefined), 60_000);
-    return rssKb(pid) / 1_024;
-  });
-  return single("rss-workloads", `memory with ${count} workloads known (one figure per node)`, "MB", {
-    ztunnel: await Promise.all(weights),
-  });
+  const found = Object.values(await ztunnels(world));
+  // A ztunnel is ready once it has the whole mesh. Weighed before it is asked what it knows, which costs memory of its own.
+  const weights = found.map(({ pid }) => rssKb(pid) / 1_024);
+  for (const { pod } of found) {
+    const workloads = await known(world, pod);
+    if (workloads < count) throw new Error(`${pod} became ready with ${workloads} of ${count} workloads`);
+  }
+  return single("rss-workloads", `memory with ${count} workloads known (one figure per node)`, "MB", { ztunnel: weights });
 };

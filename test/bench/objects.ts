@@ -60,16 +60,16 @@ spec:
 
 const PER_SLICE = 500;
 
+/** The n-th made-up workload's address, from 0. */
+const workloadIp = (n: number): string => `10.99.${n >> 8}.${n & 255}`;
+
 const slice = (index: number, size: number): object => ({
   apiVersion: "discovery.k8s.io/v1",
   kind: "EndpointSlice",
   metadata: { name: `many-${index}`, namespace: "plain", labels: { "kubernetes.io/service-name": "many" } },
   addressType: "IPv4",
   ports: [{ name: "tcp", port: 80, protocol: "TCP" }],
-  endpoints: Array.from({ length: size }, (_, i) => {
-    const n = index * PER_SLICE + i;
-    return { addresses: [`10.99.${n >> 8}.${n & 255}`], conditions: { ready: true } };
-  }),
+  endpoints: Array.from({ length: size }, (_, i) => ({ addresses: [workloadIp(index * PER_SLICE + i)], conditions: { ready: true } })),
 });
 
 /** A Service without selector and as many endpoints as asked: each is a workload to the mesh. Nothing is ever sent to them. */
