@@ -149,7 +149,7 @@ spec:
   test("a second `ambit up` on the same data is refused, and the first goes on", async () => {
     const second = await run([NODE, CLI_MAIN, "up", "--nodes", "1", "--data", c().dataDir, "--port", "0"]);
     assert.equal(second.code, 1);
-    assert.match(second.stderr, /^ambit up: .*(owns|uses|runs)/m);
+    assert.match(second.stderr, /^ambit up: another `ambit up` \(process \d+\) is running with the data directory/m);
     assert.match(await c().kubectl("get", "nodes", "-o", "name"), /node\/node1/);
   });
 

@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { createKubeClient, loadKubeConfig } from "@ambit/shared/kube/client.ts";
 import type { ConfigMap, EndpointSlice, KubeObject, Pod, Secret, Service } from "@ambit/shared/kube/objects.ts";
 import { createReflector, type Reflector } from "@ambit/shared/kube/reflector.ts";
@@ -10,6 +10,7 @@ import { RESOURCES, type Resource } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { NodeConfig } from "./config.ts";
 import { findCgroupMount } from "./container/cgroup.ts";
+import type { HostDir } from "./container/launch.ts";
 import { buildZone, type Zone } from "./dns/records.ts";
 import { startDnsServer } from "./dns/server.ts";
 import { ambitImages, type ImageTable, parseImageTable } from "./images.ts";
@@ -26,10 +27,22 @@ import { runTool } from "./tools/run.ts";
 
 const REPOSITORY = realpathSync(join(import.meta.dirname, "../../../.."));
 
+/** Where containers see Ambit's own code and Node: wherever the checkout lies, no volume of a pod may hide it (one at /tmp would). */
+const CODE = "/opt/ambit";
+const NODE_BIN = "/opt/ambit-node";
+
+/** The directories of this machine that every container gets, and Node as it is seen there. */
+const ownDirs = (): { readonly node: string; readonly dirs: readonly HostDir[] } => {
+  const node = realpathSync(process.execPath);
+  const code = { source: REPOSITORY, target: CODE };
+  if (node.startsWith(`${REPOSITORY}/`)) return { node: join(CODE, relative(REPOSITORY, node)), dirs: [code] };
+  return { node: join(NODE_BIN, basename(node)), dirs: [code, { source: dirname(node), target: NODE_BIN }] };
+};
+
 const readIfThere = (path: string): string => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
 const imageTable = (config: NodeConfig): ImageTable => {
-  const own = ambitImages(realpathSync(process.execPath), REPOSITORY);
+  const own = ambitImages(ownDirs().node, CODE);
   if (config.images === undefined) return own;
   const table = parseImageTable(readFileSync(config.images, "utf8"));
   if (!table.ok) throw new Error(`${config.images}: ${table.error}`);
@@ -54,7 +67,6 @@ const createDeps = (config: NodeConfig, world: World, log: Log): Omit<KubeletDep
   const name = nodeName(config.number);
   const a = nodeAddresses(config.number);
   const client = createKubeClient(loadKubeConfig({ kubeconfig: config.kubeconfig }), world);
-  const node = realpathSync(process.execPath);
   return {
     instance: instanceOf(config.id, { dataDir: config.dataDir, cgroupMount }),
     node: {
@@ -69,7 +81,7 @@ const createDeps = (config: NodeConfig, world: World, log: Log): Omit<KubeletDep
     log,
     images: imageTable(config),
     dns: { clusterDns: DNS_SERVICE.slice(0, 1), clusterDomain: CLUSTER_DOMAIN, hostResolvConf: readIfThere("/etc/resolv.conf") },
-    hostDirs: node.startsWith(`${REPOSITORY}/`) || node.startsWith("/usr/") ? [REPOSITORY] : [REPOSITORY, dirname(node)],
+    hostDirs: ownDirs().dirs,
     event: createEventWriter({ client, world, log, node: name }),
   };
 };

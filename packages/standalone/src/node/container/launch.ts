@@ -12,6 +12,8 @@ export type Mount = {
 
 export type User = { readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
 
+export type HostDir = { readonly source: string; readonly target: string };
+
 export type LaunchPlan = {
   /** The container's own runtime directory: the script, the mount point of its file system, its output pipes. */
   readonly dir: string;
@@ -21,8 +23,8 @@ export type LaunchPlan = {
   readonly hostSys: boolean;
   /** Files that replace those below /etc: name → file outside. */
   readonly etc: Readonly<Record<string, string>>;
-  /** Directories of this machine that stay visible though /tmp is new and other file systems are not: Ambit's own code. */
-  readonly hostDirs: readonly string[];
+  /** Directories of this machine at places of their own, read-only: Ambit's own code. */
+  readonly hostDirs: readonly HostDir[];
   readonly mounts: readonly Mount[];
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -77,7 +79,7 @@ const mountTable = (plan: LaunchPlan, fs: string): readonly string[] => {
     plan.hostSys ? row("/sys", join(root, "sys"), ["none", "rbind"]) : row("sysfs", join(root, "sys"), ["sysfs", "defaults"]),
     row("/dev", join(root, "dev"), ["none", "rbind"]),
     row("tmpfs", join(root, "tmp"), ["tmpfs", "mode=1777"]),
-    ...plan.hostDirs.map((dir) => row(dir, join(root, dir), ["none", "bind,ro,X-mount.mkdir"])),
+    ...plan.hostDirs.map((dir) => row(dir.source, join(root, dir.target), ["none", "bind,ro,X-mount.mkdir"])),
     ...volumes.map((m) =>
       row(m.source, join(root, m.target), ["none", `${m.kind === "directory" ? "rbind" : "bind"}${m.readOnly ? ",ro" : ""}`]),
     ),

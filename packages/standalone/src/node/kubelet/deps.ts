@@ -2,6 +2,7 @@
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
+import type { HostDir } from "../container/launch.ts";
 import type { ImageTable } from "../images.ts";
 import type { Instance } from "../instance.ts";
 import type { Lookups } from "../pod/env.ts";
@@ -31,7 +32,7 @@ export type KubeletDeps = {
   readonly images: ImageTable;
   readonly dns: DnsFacts;
   /** Stay visible in every container: the code that images stand for. */
-  readonly hostDirs: readonly string[];
+  readonly hostDirs: readonly HostDir[];
   /** ConfigMaps and Secrets of a namespace. */
   lookups(namespace: string): Lookups;
   /** Tells the API's readers what happened to a pod (an Event); never fails the caller. */
