@@ -2,7 +2,7 @@
 
 import type { Namespace, Pod } from "@ambit/shared/kube/objects.ts";
 
-export const DATAPLANE_MODE = "istio.io/dataplane-mode";
+const DATAPLANE_MODE = "istio.io/dataplane-mode";
 export const REDIRECTION = "ambient.istio.io/redirection";
 const BYPASS_INBOUND = "ambient.istio.io/bypass-inbound-capture";
 const SIDECAR_STATUS = "sidecar.istio.io/status";

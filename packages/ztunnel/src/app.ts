@@ -44,7 +44,7 @@ export type BuildOptions = {
 };
 
 /** Everything ztunnel needs of the kernel, tried once: entering a namespace, a marked and a transparent socket. */
-export const verifySystem = (mark: number): void => {
+const verifySystem = (mark: number): void => {
   try {
     using own = ownNetns();
     closeFd(inNetns(own.fd, () => socketIn({ family: "ipv4", mark, transparent: true })));

@@ -9,8 +9,8 @@ const ROUTE_TABLE = 100;
 const RULE_PRIORITY = 32764;
 
 /** Where the node's own probes seem to come from, so that pods can tell them apart. */
-export const PROBE_V4 = "169.254.7.127";
-export const PROBE_V6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
+const PROBE_V4 = "169.254.7.127";
+const PROBE_V6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
 
 const POD_TABLES = ["istio-ambient-mangle", "istio-ambient-nat"] as const;
 const HOST_TABLE = "istio-ambient-nat";

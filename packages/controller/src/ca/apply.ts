@@ -9,7 +9,7 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";
 import { createQueue } from "../work/run.ts";
 
-export const ROOT_CONFIG_MAP = "istio-ca-root-cert";
+const ROOT_CONFIG_MAP = "istio-ca-root-cert";
 const KEY = "root-cert.pem";
 const FIELD_MANAGER = "istio-ca-root-cert";
 
@@ -22,9 +22,9 @@ export type RootCertOptions = {
 };
 
 /** A namespace that is going away takes no new objects. */
-export const wantsRootCert = (ns: Namespace): boolean => ns.metadata.deletionTimestamp === undefined && ns.status?.phase !== "Terminating";
+const wantsRootCert = (ns: Namespace): boolean => ns.metadata.deletionTimestamp === undefined && ns.status?.phase !== "Terminating";
 
-export const isCurrent = (map: ConfigMap | undefined, rootPem: string): boolean => map?.data?.[KEY] === rootPem;
+const isCurrent = (map: ConfigMap | undefined, rootPem: string): boolean => map?.data?.[KEY] === rootPem;
 
 /** Keeps the ConfigMap right in every namespace until the signal aborts: what somebody changes or deletes is put back. */
 export const publishRootCert = async (options: RootCertOptions, signal: AbortSignal): Promise<void> => {

@@ -32,7 +32,7 @@ type UnaryCall = { readonly metadata: Metadata; readonly request: Result<CreateC
 type UnaryCallback = (error: { readonly code: number; readonly details: string } | null, chain?: readonly string[]) => void;
 
 /** Bytes in and out: what cannot be read is answered, not thrown at the transport. */
-export const CA_DEFINITION = {
+const CA_DEFINITION = {
   createCertificate: {
     path: CREATE_CERTIFICATE_PATH,
     requestStream: false,

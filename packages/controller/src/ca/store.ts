@@ -11,7 +11,7 @@ import { type CertificateAuthority, createRoot } from "@ambit/shared/tls/issue.t
 
 export type Root = CertificateAuthority & { readonly notAfter: number };
 
-export const ROOT_SECRET = "istio-ca-secret";
+const ROOT_SECRET = "istio-ca-secret";
 const CERT = "ca-cert.pem";
 const KEY = "ca-key.pem";
 const TEN_YEARS_MS = 10 * 365 * 24 * 3_600_000;

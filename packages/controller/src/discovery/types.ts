@@ -1,7 +1,6 @@
 // Which resource types are served, in which order, and to whom?
 
 import { ok } from "@ambit/shared/runtime/result.ts";
-import { serviceKey } from "@ambit/shared/state/types.ts";
 import { encodeAddress } from "@ambit/shared/wire/address.ts";
 import { encodeAuthorization } from "@ambit/shared/wire/authorization.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, addressAliases, WAYPOINT_SERVICE_TYPE } from "@ambit/shared/wire/types.ts";
@@ -51,6 +50,3 @@ export const servedTypes = (mesh: Mesh, log: (event: string, fields: object) => 
     },
   ];
 };
-
-/** Where on-demand subscribers find a service's workloads. */
-export const companionName = serviceKey;

@@ -1,6 +1,7 @@
 // What do an HTTPRoute's filters become? One that cannot be honoured fails the request, it is never skipped.
 
 import type { HeaderFilter, HttpRouteFilter, PathModifier } from "@ambit/shared/kube/objects.ts";
+import { isReserved } from "@ambit/shared/route/reserved.ts";
 import type { BackendTarget, Filter, HeaderEdits, NameValue, PathRewrite } from "@ambit/shared/route/types.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 
@@ -14,15 +15,23 @@ const unsupported = (reason: string): Filter => ({ kind: "unsupported", reason }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
+/** Why no route may edit the header, or undefined. A framing header that a route sets would make one request two to a backend. */
+const refusedName = (name: string): string | undefined => {
+  if (!TOKEN.test(name)) return `header ${JSON.stringify(name)} has characters that no header may have`;
+  return isReserved(name) ? `header ${JSON.stringify(name)} belongs to the connection and the proxy: no route may edit it` : undefined;
+};
+
 /** Names in lower case; of several edits of a name in one list the first stands. Line breaks would forge headers. */
-export const headerEdits = (f: HeaderFilter | undefined): Result<HeaderEdits> => {
+const headerEdits = (f: HeaderFilter | undefined): Result<HeaderEdits> => {
   const seen = { set: new Set<string>(), add: new Set<string>() };
   const read = (list: "set" | "add"): Result<NameValue[]> => {
     const out: NameValue[] = [];
     for (const h of f?.[list] ?? []) {
       const name = h.name.toLowerCase();
+      const refused = refusedName(h.name);
+      if (refused !== undefined) return err(refused);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
-      if (!TOKEN.test(name) || /[\u0000-\u0008\u000a-\u001f\u007f]/.test(h.value))
+      if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(h.value))
         return err(`header ${JSON.stringify(h.name)} has characters that no header may have`);
       if (!seen[list].has(name)) out.push({ name, value: h.value });
       seen[list].add(name);
@@ -33,7 +42,9 @@ export const headerEdits = (f: HeaderFilter | undefined): Result<HeaderEdits> =>
   const add = read("add");
   if (!set.ok) return set;
   if (!add.ok) return add;
-  return ok({ set: set.value, add: add.value, remove: (f?.remove ?? []).map((n) => n.toLowerCase()) });
+  const remove = f?.remove ?? [];
+  const refused = remove.map(refusedName).find((r) => r !== undefined);
+  return refused === undefined ? ok({ set: set.value, add: add.value, remove: remove.map((n) => n.toLowerCase()) }) : err(refused);
 };
 
 const pathRewrite = (p: PathModifier | undefined, prefix: string | undefined): Result<PathRewrite | undefined> => {

@@ -9,7 +9,7 @@ import { condition, type Wanted, type WantedListener, type WantedStatus } from "
 
 export type Deployed = { readonly service: KubeService | undefined; readonly deployment: Deployment | undefined };
 
-export const isHbone = (l: GatewayListener): boolean => l.protocol === "HBONE" && l.port === HBONE_PORT;
+const isHbone = (l: GatewayListener): boolean => l.protocol === "HBONE" && l.port === HBONE_PORT;
 
 /** Why the Gateway cannot be deployed; undefined when it can. */
 export const invalidGateway = (g: Gateway): string | undefined => {
@@ -19,7 +19,7 @@ export const invalidGateway = (g: Gateway): string | undefined => {
 };
 
 /** We may only edit what this Gateway owns: an object of somebody else under the same name is left alone. */
-export const isForeign = (object: KubeObject | undefined, gateway: Gateway): boolean =>
+const isForeign = (object: KubeObject | undefined, gateway: Gateway): boolean =>
   object !== undefined && !(object.metadata.ownerReferences ?? []).some((o) => o.uid === gateway.metadata.uid);
 
 /** Which of the names we need is taken by somebody else's object. */

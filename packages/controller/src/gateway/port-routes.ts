@@ -13,7 +13,7 @@ import { type CompiledRoute, compileRoute, type RouteService } from "./routes.ts
 
 export type KeyedPortRoutes = PortRoutes & { readonly key: string };
 
-export const toRouteService = (s: KubeService, settings: MeshSettings): RouteService | undefined => {
+const toRouteService = (s: KubeService, settings: MeshSettings): RouteService | undefined => {
   if (s.spec.type === "ExternalName") return undefined;
   const { namespace = "", name } = s.metadata;
   const ports = (s.spec.ports ?? []).filter(isTcp).map((p) => ({ name: p.name ?? "", port: p.port }));
@@ -34,7 +34,7 @@ export const portsOf = (route: CompiledRoute, services: (key: string) => RouteSe
 ];
 
 /** All rules on one port. Producer routes (of the service's namespace) hold for everyone, others for callers of their own. */
-export const mergeRoutes = (routes: readonly CompiledRoute[], serviceNamespace: string): PortRoutes => ({
+const mergeRoutes = (routes: readonly CompiledRoute[], serviceNamespace: string): PortRoutes => ({
   routed: routes.length > 0,
   tcpBackends: [],
   rules: routes

@@ -53,7 +53,7 @@ export type CompiledRoute = {
 type Problems = { readonly unsupported: string[]; readonly incompatible: string[]; readonly kinds: string[]; readonly missing: string[] };
 
 /** undefined for parents that are not Services: those are somebody else's. */
-export const isMeshParent = (p: ParentReference): boolean => p.kind === "Service" && (p.group === "" || p.group === "core");
+const isMeshParent = (p: ParentReference): boolean => p.kind === "Service" && (p.group === "" || p.group === "core");
 
 export const compileRoute = (route: HTTPRoute, services: ServiceLookup): CompiledRoute => {
   const { namespace = "", name } = route.metadata;

@@ -21,7 +21,7 @@ type FieldOf = (values: readonly string[]) => Result<Partial<Match>>;
 type Fields = Readonly<Record<string, FieldOf>>;
 
 /** "*" is presence, "*x" ends with x, "x*" begins with x, anything else is exact. */
-export const parseStringMatch = (text: string): StringMatch => {
+const parseStringMatch = (text: string): StringMatch => {
   if (text === "*") return { kind: "presence" };
   if (text.startsWith("*")) return { kind: "suffix", value: text.slice(1) };
   if (text.endsWith("*")) return { kind: "prefix", value: text.slice(0, -1) };
@@ -29,7 +29,7 @@ export const parseStringMatch = (text: string): StringMatch => {
 };
 
 /** Paths may also be templates: `{*}` for a segment, `{**}` (last) for the rest. */
-export const parsePathMatch = (text: string): Result<StringMatch> => {
+const parsePathMatch = (text: string): Result<StringMatch> => {
   if (!text.includes("{") && !text.includes("}")) return ok(parseStringMatch(text));
   const parts = text.split("/");
   const wrong = parts.some((p, i) => /[{}*]/.test(p) && p !== "{*}" && !(p === "{**}" && i === parts.length - 1));

@@ -25,7 +25,7 @@ export type Selecting = {
 /** A pod named by a slice of a Service without selector. */
 export type SliceTarget = { readonly pod: string; readonly service: string; readonly ports: readonly Port[] };
 
-export const toSelecting = (s: KubeService, settings: MeshSettings): Selecting | undefined => {
+const toSelecting = (s: KubeService, settings: MeshSettings): Selecting | undefined => {
   if (s.spec.type === "ExternalName") return undefined;
   const { namespace = "", name } = s.metadata;
   const selector = s.spec.selector !== undefined && Object.keys(s.spec.selector).length > 0 ? s.spec.selector : undefined;
@@ -45,7 +45,7 @@ export const selectingServices = (graph: Graph, services: Collection<KubeService
   });
 
 /** The pod's port behind a service port; undefined when the pod names no such port, or only a UDP one. */
-export const podPort = (p: ServicePort, pod: Pod): number | undefined => {
+const podPort = (p: ServicePort, pod: Pod): number | undefined => {
   if (typeof p.targetPort !== "string") return p.targetPort ?? p.port;
   const declared: readonly ContainerPort[] = [
     ...pod.spec.containers,

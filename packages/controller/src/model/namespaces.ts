@@ -7,7 +7,7 @@ import { sameData } from "../collections/equal.ts";
 
 export type NamespaceInfo = { readonly name: string; readonly labels: Labels; readonly annotations: Labels };
 
-export const toNamespaceInfo = (ns: Namespace): NamespaceInfo => ({
+const toNamespaceInfo = (ns: Namespace): NamespaceInfo => ({
   name: ns.metadata.name,
   labels: ns.metadata.labels ?? {},
   annotations: ns.metadata.annotations ?? {},

@@ -11,7 +11,7 @@ export type NodeInfo = { readonly name: string; readonly locality: Locality };
 
 export const NOWHERE: Locality = { region: "", zone: "", subzone: "" };
 
-export const toNodeInfo = (node: Node): NodeInfo => {
+const toNodeInfo = (node: Node): NodeInfo => {
   const labels = node.metadata.labels ?? {};
   return {
     name: node.metadata.name,

@@ -55,7 +55,7 @@ const oldest = (list: readonly PeerAuth[]): PeerAuth | undefined =>
 export type PeerAuthLevels = { readonly root: readonly PeerAuth[]; readonly own: readonly PeerAuth[] };
 
 /** What holds for workloads of the namespace that no selector names: its own setting, else the mesh's, else PERMISSIVE. */
-export const namespaceMode = (levels: PeerAuthLevels): Exclude<Mode, "UNSET"> => {
+const namespaceMode = (levels: PeerAuthLevels): Exclude<Mode, "UNSET"> => {
   for (const level of [levels.own, levels.root]) {
     const pa = oldest(level.filter((p) => p.selector === undefined));
     if (pa !== undefined && pa.mode !== "UNSET") return pa.mode;
@@ -78,7 +78,7 @@ export const staticStrictPolicy = (rootNamespace: string): Policy => ({
 type Effect = { readonly kind: "open" } | { readonly kind: "strict" } | { readonly kind: "policy"; readonly policy: Policy };
 
 /** What a selecting PeerAuthentication does under its parent's mode. Port-level settings are not honoured in the root namespace. */
-export const effectOf = (pa: PeerAuth, parent: Exclude<Mode, "UNSET">, rootNamespace: string): Effect => {
+const effectOf = (pa: PeerAuth, parent: Exclude<Mode, "UNSET">, rootNamespace: string): Effect => {
   const mode = pa.mode === "UNSET" ? parent : pa.mode;
   const ports = pa.namespace === rootNamespace ? [] : pa.ports.filter((p) => p.mode !== "UNSET" && p.mode !== mode);
   if (ports.length === 0) return { kind: mode === "STRICT" ? "strict" : "open" };

@@ -4,7 +4,7 @@ import { condition, type WantedStatus } from "../gateway/conditions.ts";
 import type { BoundService } from "./services.ts";
 import { waypointKey } from "./waypoints.ts";
 
-export const WAYPOINT_BOUND = "istio.io/WaypointBound";
+const WAYPOINT_BOUND = "istio.io/WaypointBound";
 
 const boundMessage = (b: BoundService): string => {
   if (b.binding.kind !== "bound") return "";

@@ -20,7 +20,7 @@ export type NamedPort = { readonly name: string; readonly port: number; readonly
 export const isTcp = (p: { readonly protocol?: string }): boolean => p.protocol === undefined || p.protocol === "TCP";
 
 /** An absent target port is the service port itself; a named one is 0: the endpoint says. */
-export const targetPortNumber = (p: ServicePort): number => (typeof p.targetPort === "string" ? 0 : (p.targetPort ?? p.port));
+const targetPortNumber = (p: ServicePort): number => (typeof p.targetPort === "string" ? 0 : (p.targetPort ?? p.port));
 
 const toPort = (p: ServicePort): Port => ({ servicePort: p.port, targetPort: targetPortNumber(p), appProtocol: appProtocolOf(p) });
 
@@ -39,7 +39,7 @@ const familiesOf = (s: KubeService): IpFamilies => {
 };
 
 /** internalTrafficPolicy > spec.trafficDistribution > the Service's annotation > the namespace's. */
-export const loadBalancingOf = (s: KubeService, namespace: NamespaceInfo | undefined): LoadBalancing | undefined => {
+const loadBalancingOf = (s: KubeService, namespace: NamespaceInfo | undefined): LoadBalancing | undefined => {
   const healthPolicy = s.spec.publishNotReadyAddresses === true ? "ALLOW_ALL" : "ONLY_HEALTHY";
   if (s.spec.internalTrafficPolicy === "Local") return { routingPreference: ["NODE"], mode: "STRICT", healthPolicy };
   const distribution =
@@ -58,7 +58,7 @@ export const loadBalancingOf = (s: KubeService, namespace: NamespaceInfo | undef
 };
 
 /** Both waypoints with their shares, or none while there is no canary that holds. */
-export const weightedWaypointsOf = (binding: Binding): readonly WeightedWaypoint[] => {
+const weightedWaypointsOf = (binding: Binding): readonly WeightedWaypoint[] => {
   if (binding.kind !== "bound" || binding.canary?.kind !== "bound" || binding.canary.waypoint.address === undefined) return [];
   const { weight, waypoint } = binding.canary;
   return waypoint.address === undefined
@@ -70,7 +70,7 @@ export const weightedWaypointsOf = (binding: Binding): readonly WeightedWaypoint
 };
 
 /** undefined for ExternalName: it is a DNS alias, not a destination of ours. */
-export const toBoundService = (
+const toBoundService = (
   s: KubeService,
   known: { readonly namespace: NamespaceInfo | undefined; readonly binding: Binding },
   settings: MeshSettings,
@@ -101,7 +101,7 @@ export const toBoundService = (
   };
 };
 
-export const boundServiceKey = (b: BoundService): string => serviceKey(b.service);
+const boundServiceKey = (b: BoundService): string => serviceKey(b.service);
 
 export const kubeServices = (
   graph: Graph,

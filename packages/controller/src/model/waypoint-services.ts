@@ -27,10 +27,7 @@ export type OwnedService = {
 };
 
 /** What a policy may be attached to, as a key: the service, its waypoint's Gateway, or the class. */
-export const targetKeys = (
-  service: { readonly namespace: string; readonly name: string },
-  owners: readonly string[],
-): readonly string[] => [
+const targetKeys = (service: { readonly namespace: string; readonly name: string }, owners: readonly string[]): readonly string[] => [
   `Service/${service.namespace}/${service.name}`,
   ...owners.map((o) => `Gateway/${o}`),
   `GatewayClass/${WAYPOINT_CLASS}`,
@@ -43,7 +40,7 @@ export const ownersOf = (binding: Binding): readonly string[] => {
 };
 
 /** Policies by what becomes of them; one that decides nothing is left out. */
-export const attachedPolicies = (
+const attachedPolicies = (
   policies: readonly L7Policy[],
 ): { readonly policies: readonly Policy[]; readonly brokenPolicies: readonly BrokenPolicy[] } => {
   const unique = [...new Map(policies.map((p) => [`${p.namespace}/${p.name}`, p])).values()];
@@ -55,7 +52,7 @@ export const attachedPolicies = (
   };
 };
 
-export const toOwnedService = (
+const toOwnedService = (
   bound: BoundService,
   policies: readonly L7Policy[],
   routes: (port: NamedPort) => PortRoutes | undefined,

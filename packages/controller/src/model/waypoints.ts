@@ -7,7 +7,7 @@ import type { GatewayAddress } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
-import { ANNOTATION, HBONE_PORT, LABEL, MANAGED_BY_MESH, MESH_CONTROLLER, WAYPOINT_CLASS } from "./labels.ts";
+import { ANNOTATION, HBONE_PORT, LABEL, MESH_CONTROLLER, WAYPOINT_CLASS } from "./labels.ts";
 import type { NamespaceInfo } from "./namespaces.ts";
 import type { MeshSettings } from "./settings.ts";
 
@@ -212,6 +212,3 @@ export const waypoints = (
         : [];
     },
   );
-
-/** The label on all that we deploy for a waypoint, its pods among it. */
-export const isManaged = (labels: Labels | undefined): boolean => labels?.[LABEL.gatewayManaged] === MANAGED_BY_MESH;

@@ -23,7 +23,7 @@ export type PodContext = {
   readonly policies: readonly string[];
 };
 
-export const podUid = (pod: Pod, settings: Pick<MeshSettings, "clusterId">): string =>
+const podUid = (pod: Pod, settings: Pick<MeshSettings, "clusterId">): string =>
   `${settings.clusterId}//Pod/${pod.metadata.namespace ?? ""}/${pod.metadata.name}`;
 
 const podIps = (pod: Pod): readonly Ip[] => {

@@ -30,7 +30,7 @@ const stamped = (wanted: Wanted, there: Condition | undefined, { generation, now
 });
 
 /** Other people's conditions keep their place; ours are replaced, added or taken away. */
-export const mergeConditions = (
+const mergeConditions = (
   there: readonly Condition[],
   wanted: readonly Wanted[],
   by: Stamp & { readonly owned: readonly string[] },

@@ -99,6 +99,3 @@ export const isV4 = (ip: Ip): boolean => !ip.includes(":");
 
 /** 127.0.0.0/8 or ::1. */
 export const isLoopback = (ip: Ip): boolean => (isV4(ip) ? ip.startsWith("127.") : ip === "::1");
-
-/** 0.0.0.0 or ::. */
-export const isUnspecified = (ip: Ip): boolean => ip === "0.0.0.0" || ip === "::";

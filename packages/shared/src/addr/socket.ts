@@ -30,7 +30,5 @@ export const parseSocketAddr = (text: string): Result<SocketAddr> => {
   return hp.ok && ip.ok ? ok({ ip: ip.value, port: hp.value.port }) : err(`${JSON.stringify(text)} is not ip:port`);
 };
 
-export const sameSocketAddr = (a: SocketAddr, b: SocketAddr): boolean => a.ip === b.ip && a.port === b.port;
-
 /** The on-demand resource name and index key of an address on a network: "network/ip". */
 export const addressKey = (network: string, ip: Ip): string => `${network}/${ip}`;

@@ -17,7 +17,7 @@ export const matchTemplate = (template: string, path: string): boolean => {
   return want.length === have.length;
 };
 
-export const matchString = (m: StringMatch, value: string): boolean => {
+const matchString = (m: StringMatch, value: string): boolean => {
   switch (m.kind) {
     case "exact":
       return value === m.value;
@@ -79,7 +79,7 @@ export const matches = (m: Match, s: AuthzSubject): boolean => {
 };
 
 /** OR over the matches of a clause; a clause without any holds; empty matches in a list count as no match. */
-export const clauseMatches = (c: Clause, s: AuthzSubject): boolean =>
+const clauseMatches = (c: Clause, s: AuthzSubject): boolean =>
   c.matches.length === 0 || c.matches.some((m) => !isEmptyMatch(m) && matches(m, s));
 
 /** AND over the clauses of a rule; a rule without any holds. */

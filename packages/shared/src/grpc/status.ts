@@ -2,15 +2,13 @@
 
 import { type ServiceError, status } from "@grpc/grpc-js";
 
-export type StatusCode = (typeof status)[keyof typeof status];
-
 /** "UNAVAILABLE: no connection" of a failed call; the message of any other error. */
 export const describeCall = (e: unknown): string => {
   if (!isServiceError(e)) return e instanceof Error ? e.message : String(e);
   return `${status[e.code] ?? e.code}: ${e.details}`;
 };
 
-export const isServiceError = (e: unknown): e is ServiceError =>
+const isServiceError = (e: unknown): e is ServiceError =>
   e instanceof Error && "code" in e && typeof e.code === "number" && "details" in e && typeof e.details === "string";
 
 /** What a server does as a matter of routine when it recycles streams: no reason to wait before coming back. */

@@ -48,4 +48,3 @@ export const isAlreadyExists = is(409, "AlreadyExists");
 /** The object changed since it was read (a failed precondition counts). */
 export const isConflict = (error: unknown): boolean => is(409)(error) && !isAlreadyExists(error);
 export const isForbidden = is(403);
-export const isInvalid = is(422);

@@ -729,7 +729,7 @@ export type WorkloadEntry = KubeObject & { readonly spec?: WorkloadEntrySpec; re
 
 /** "namespace/name", or "name" for an object without a namespace: how caches and logs key objects. */
 export const keyOf = (object: KubeObject): string => objectKey(object.metadata.namespace, object.metadata.name);
-export const objectKey = (namespace: string | undefined, name: string): string =>
+const objectKey = (namespace: string | undefined, name: string): string =>
   namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 
 /** The owner that controls this object, if any. */

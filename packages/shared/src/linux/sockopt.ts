@@ -87,7 +87,7 @@ export const setKeepalive = (fd: number, keepalive: Keepalive): void => {
 const V4_MAPPED = Buffer.from("00000000000000000000ffff", "hex");
 
 /** The address text of 16 bytes; a v4-mapped one as plain IPv4. */
-export const ipv6Text = (bytes: Uint8Array): string =>
+const ipv6Text = (bytes: Uint8Array): string =>
   V4_MAPPED.equals(bytes.subarray(0, 12)) ? addressText(AF_INET, bytes.subarray(12, 16)) : addressText(AF_INET6, bytes);
 
 // Not redirected: no conntrack entry, or no NAT on it, or the kernel has no conntrack for the family.

@@ -22,9 +22,7 @@ const maybe = <T>(a: fc.Arbitrary<T>) => fc.option(a, { nil: undefined });
 export const anyIp = fc
   .oneof(fc.uint8Array({ minLength: 4, maxLength: 4 }), fc.uint8Array({ minLength: 16, maxLength: 16 }))
   .map((b) => unwrap(ipFromBytes(b)));
-export const anyCidr = fc
-  .tuple(anyIp, fc.integer({ min: 0, max: 128 }))
-  .map(([ip, n]) => unwrap(cidrOf(ip, ip.includes(":") ? n : n % 33)));
+const anyCidr = fc.tuple(anyIp, fc.integer({ min: 0, max: 128 })).map(([ip, n]) => unwrap(cidrOf(ip, ip.includes(":") ? n : n % 33)));
 const anyPort: fc.Arbitrary<Port> = record({
   servicePort: port,
   targetPort: port,
@@ -131,7 +129,7 @@ const anyPolicyOf = (match: fc.Arbitrary<Match>): fc.Arbitrary<Policy> =>
     rules: few(record({ clauses: few(record({ matches: few(match) })) })),
   });
 export const anyL4Policy = anyPolicyOf(anyMatch(l4String, false));
-export const anyPolicy = anyPolicyOf(anyMatch(l7String, true));
+const anyPolicy = anyPolicyOf(anyMatch(l7String, true));
 
 const pair = record({ name, value: text });
 const edits = record({ set: few(pair), add: few(pair), remove: few(name) });

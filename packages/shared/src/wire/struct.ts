@@ -39,7 +39,7 @@ const readValue = (v: WireValue): Result<JsonValue> => {
   return err("a value of the metadata is empty");
 };
 
-export const readStruct = (s: WireStruct): Result<JsonObject> =>
+const readStruct = (s: WireStruct): Result<JsonObject> =>
   mapOk(all(Object.entries(s.fields).map(([k, v]) => mapOk(readValue(v), (value) => [k, value] as const))), Object.fromEntries);
 
 export const readOptionalStruct = (s: WireStruct | null | undefined): Result<JsonObject> => (s ? readStruct(s) : ok({}));

@@ -33,6 +33,5 @@ export const shortUid = (uid: string): string => uid.replaceAll("-", "").slice(0
 export const nodeName = (node: number): string => `node${node}`;
 
 export const nodeRunDir = (instance: Instance, node: string): string => `${instance.runDir}/${node}`;
-export const podRunDir = (instance: Instance, node: string, uid: string): string => `${instance.runDir}/${node}/pods/${uid}`;
 export const podCgroup = (instance: Instance, node: string, uid: string): string => `${instance.cgroup}/${node}/kubepods/pod${uid}`;
 export const kubeletSocket = (instance: Instance, node: string): string => `${nodeRunDir(instance, node)}/kubelet.sock`;

@@ -12,7 +12,7 @@ export type UpConfig = {
   readonly port: number;
 };
 
-export const UP_USAGE = "ambit up [--nodes N] [--data DIR] [--port P]";
+const UP_USAGE = "ambit up [--nodes N] [--data DIR] [--port P]";
 
 const named =
   (option: string) =>

@@ -22,7 +22,7 @@ export type InboundTarget =
   | { readonly kind: "refuse"; readonly code: MeshErrorCode; readonly detail: string };
 
 export const ownHostname = (self: Self): string => `${self.gateway}.${self.namespace}.svc.${self.clusterDomain}`;
-export const ownKey = (self: Self): string => `${self.namespace}/${ownHostname(self)}`;
+const ownKey = (self: Self): string => `${self.namespace}/${ownHostname(self)}`;
 
 const refuse = (code: MeshErrorCode, detail: string): InboundTarget => ({ kind: "refuse", code, detail });
 

@@ -1,5 +1,6 @@
 // What do a rule's filters make of a request? (Gateway API HTTPRouteFilter)
 
+import { reservedEdit } from "@ambit/shared/route/reserved.ts";
 import type { Filter, HeaderEdits, PathRewrite } from "@ambit/shared/route/types.ts";
 import { editFields } from "../http/fields.ts";
 import type { HeaderFields } from "../http/message.ts";
@@ -69,12 +70,20 @@ const editRequest = (edits: HeaderEdits, r: EditedRequest): EditedRequest => {
   return { ...r, authority: host?.value ?? r.authority, headers: editFields(r.headers, others) };
 };
 
+/** The controller refuses these too; here nothing is taken on trust, because a framing header would make one request two. */
+const refusedEdit = (edits: HeaderEdits): Filtered | undefined => {
+  const name = reservedEdit(edits);
+  return name === undefined ? undefined : { kind: "unsupported", reason: `the header ${JSON.stringify(name)} may not be edited` };
+};
+
 /** Applies filters in their order; a redirect ends them. `listenerPort` is the service port that was addressed. */
 export const applyFilters = (filters: readonly Filter[], request: EditedRequest, listenerPort: number): Filtered => {
   let r = request;
   const responseEdits: HeaderEdits[] = [];
   const mirrors: MirrorOrder[] = [];
   for (const f of filters) {
+    const refused = f.kind === "request-headers" || f.kind === "response-headers" ? refusedEdit(f.edits) : undefined;
+    if (refused !== undefined) return refused;
     switch (f.kind) {
       case "request-headers":
         r = editRequest(f.edits, r);

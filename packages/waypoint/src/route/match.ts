@@ -77,7 +77,7 @@ export const missed = (m: RouteMatch, r: RoutedRequest, ctx: MatchContext): stri
 };
 
 /** Consumer rules of the caller's namespace when there are any (they hide the producers'), else the producers' rules. */
-export const rulesFor = (rules: readonly RouteRule[], callerNamespace: string | undefined): readonly RouteRule[] => {
+const rulesFor = (rules: readonly RouteRule[], callerNamespace: string | undefined): readonly RouteRule[] => {
   const consumer = callerNamespace === undefined ? [] : rules.filter((r) => r.consumerNamespace === callerNamespace);
   return consumer.length > 0 ? consumer : rules.filter((r) => r.consumerNamespace === undefined);
 };

@@ -13,7 +13,7 @@ type Sorted = { readonly node: string; readonly fresh: Pod | undefined; readonly
 const isDeleting = (p: Pod): boolean => p.metadata.deletionTimestamp !== undefined;
 
 /** maxSurge and maxUnavailable as counts; the API allows just one of them above zero. */
-export const budgets = (ds: DaemonSet, wanted: number): { surge: number; unavailable: number } => {
+const budgets = (ds: DaemonSet, wanted: number): { surge: number; unavailable: number } => {
   const rolling = ds.spec.updateStrategy?.rollingUpdate;
   const surge = scaled(rolling?.maxSurge, wanted, "up") ?? 0;
   const unavailable = scaled(rolling?.maxUnavailable ?? (surge > 0 ? 0 : 1), wanted, "up") ?? 0;

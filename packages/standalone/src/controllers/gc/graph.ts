@@ -1,7 +1,7 @@
 // Who owns whom, over all kinds?
 
-import { type KubeObject, keyOf, type OwnerReference } from "@ambit/shared/kube/objects.ts";
-import { type Resource, resourceName } from "@ambit/shared/kube/resources.ts";
+import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects.ts";
+import type { Resource } from "@ambit/shared/kube/resources.ts";
 
 export type Held = { readonly resource: Resource; readonly object: KubeObject };
 
@@ -12,9 +12,6 @@ export type Graph = {
   dependents(ownerUid: string): readonly Held[];
   in(namespace: string): readonly Held[];
 };
-
-/** Names one object over all kinds; also the controller's work key. */
-export const graphKey = (resource: Resource, object: KubeObject): string => `${resourceName(resource)} ${keyOf(object)}`;
 
 export const createGraph = (): Graph => {
   const objects = new Map<string, Held>();

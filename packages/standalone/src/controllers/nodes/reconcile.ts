@@ -7,7 +7,7 @@ import { type Action, NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";
 import { isReady } from "../pods/state.ts";
 
-export const NODE_LEASES = "kube-node-lease";
+const NODE_LEASES = "kube-node-lease";
 const GRACE_MS = 40_000;
 const EVICT_MS = 300_000;
 const NOT_READY = "node.kubernetes.io/not-ready";

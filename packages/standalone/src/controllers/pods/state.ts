@@ -16,7 +16,7 @@ const readySince = (pod: Pod): number | undefined => {
 };
 
 /** When the pod will have been ready for minReadySeconds if it stays so; undefined when it is not ready. */
-export const availableAt = (pod: Pod, minReadySeconds: number): number | undefined => {
+const availableAt = (pod: Pod, minReadySeconds: number): number | undefined => {
   const since = readySince(pod);
   return since === undefined ? undefined : since + minReadySeconds * 1000;
 };

@@ -41,11 +41,10 @@ export const matchesNode = (pod: Pick<Pod, "spec">, node: Node): boolean => {
 };
 
 /** The first taint that keeps a new pod away; PreferNoSchedule never does. */
-export const repellingTaint = (tolerations: readonly Toleration[], node: Node): Taint | undefined =>
+const repellingTaint = (tolerations: readonly Toleration[], node: Node): Taint | undefined =>
   node.spec?.taints?.find((t) => t.effect !== "PreferNoSchedule" && !tolerates(tolerations, t));
 
-export const isNodeReady = (node: Node): boolean =>
-  node.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true;
+const isNodeReady = (node: Node): boolean => node.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true;
 
 const UNSCHEDULABLE: Taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
 const NOT_READY: Taint = { key: "node.kubernetes.io/not-ready", effect: "NoExecute" };

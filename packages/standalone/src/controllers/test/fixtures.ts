@@ -8,7 +8,7 @@ import type { Lister, View } from "../engine/view.ts";
 export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 export const ago = (seconds: number): string => new Date(NOW - seconds * 1000).toISOString().replace(".000Z", "Z");
 
-export const lister = <T extends KubeObject>(objects: readonly T[]): Lister<T> => ({
+const lister = <T extends KubeObject>(objects: readonly T[]): Lister<T> => ({
   get: (key) => objects.find((o) => keyOf(o) === key),
   list: () => objects,
   in: (namespace) => objects.filter((o) => o.metadata.namespace === namespace),

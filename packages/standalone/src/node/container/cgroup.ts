@@ -42,7 +42,7 @@ const populated = (path: string): boolean => {
 };
 
 /** Resolves when no process is left below the group; rejects when the signal aborts first. */
-export const cgroupEmpty = async (path: string, signal: AbortSignal): Promise<void> => {
+const cgroupEmpty = async (path: string, signal: AbortSignal): Promise<void> => {
   if (!populated(path)) return;
   await new Promise<void>((resolve, reject) => {
     const watcher = watch(join(path, "cgroup.events"));

@@ -14,7 +14,7 @@ export type ExecTarget = {
 };
 
 /** The shell text that joins the container's cgroup, namespaces, root and working directory and becomes the command. */
-export const execScript = (target: ExecTarget, argv: readonly string[]): string => {
+const execScript = (target: ExecTarget, argv: readonly string[]): string => {
   const user = target.user;
   const drop = user === undefined ? [] : ["/usr/bin/setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups"];
   const env = Object.entries(target.env).map(([name, value]) => quote(`${name}=${value}`));

@@ -32,7 +32,7 @@ const sameFiles = (dir: string, files: VolumeFiles): boolean => {
  * Makes the directory show exactly these files, all changed at one moment: they are written to a new directory, and the
  * symlink `..data`, through which every visible name leads, is swapped by rename (kubelet's AtomicWriter). Returns whether it changed.
  */
-export const writeAtomically = (dir: string, files: VolumeFiles, gid: number | undefined): boolean => {
+const writeAtomically = (dir: string, files: VolumeFiles, gid: number | undefined): boolean => {
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   if (sameFiles(dir, files)) return false;
   const data = join(dir, "..data");

@@ -1,15 +1,12 @@
 // Which address has what in the embedded cluster's network?
 
 export const FABRIC = { ipv4: "172.30.0.1", ipv6: "fd00:30::1" } as const;
-export const SERVICE_CIDRS = ["10.96.0.0/16", "fd00:96::/112"] as const;
 export const KUBERNETES_SERVICE = { ip: "10.96.0.1", port: 443 } as const;
 export const DNS_SERVICE = ["10.96.0.10", "fd00:96::a"] as const;
-export const POD_CIDRS = ["10.244.0.0/16", "fd00:244::/32"] as const;
 export const CLUSTER_DOMAIN = "cluster.local";
 
 /** Node numbers are 1 to 200; pod numbers 2 to 254 (1 is the node's bridge). IPv6 repeats the decimal digits, to be read at a glance. */
-export const MAX_NODES = 200;
-export const FIRST_POD = 2;
+const FIRST_POD = 2;
 export const LAST_POD = 254;
 
 export type Addresses = { readonly ipv4: string; readonly ipv6: string };

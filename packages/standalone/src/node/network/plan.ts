@@ -98,7 +98,7 @@ export const nodePlan = (id: string, node: number, nodes: number): readonly Step
 export type PodSandbox = { readonly uid: string; readonly node: number; readonly number: number };
 
 /** The name of a pod's link on its node's side. */
-export const podLink = (uid: string): string => `v${shortUid(uid)}`;
+const podLink = (uid: string): string => `v${shortUid(uid)}`;
 
 /** A pod's namespace: one link to its node's bridge, host-sized addresses, and everything by way of the node. */
 export const podPlan = (id: string, pod: PodSandbox): readonly Step[] => {

@@ -23,7 +23,7 @@ const batch = (step: Step): readonly [args: readonly string[], input: string] =>
 ];
 
 /** Carries the steps out in order; one `ip` process a step. Throws ToolError at the first that fails. */
-export const applySteps = async (steps: readonly Step[]): Promise<void> => {
+const applySteps = async (steps: readonly Step[]): Promise<void> => {
   for (const step of steps) {
     if (step.netns !== undefined && step.sysctls !== undefined) applySysctls(step.netns, step.sysctls);
     await runTool("ip", ...batch(step));

@@ -14,7 +14,7 @@ type Resolv = { readonly nameservers: readonly string[]; readonly searches: read
 const unique = (list: readonly string[]): readonly string[] => [...new Set(list)];
 
 /** The lines of a resolv.conf(5) that a pod inherits. */
-export const parseResolvConf = (text: string): Resolv => {
+const parseResolvConf = (text: string): Resolv => {
   const words = text.split("\n").map((line) => line.trim().split(/\s+/));
   const of = (key: string): readonly string[] => words.filter((w) => w[0] === key).flatMap((w) => w.slice(1));
   return { nameservers: of("nameserver"), searches: words.findLast((w) => w[0] === "search")?.slice(1) ?? [], options: of("options") };

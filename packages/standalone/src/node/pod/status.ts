@@ -51,7 +51,7 @@ const stateOf = (
 };
 
 /** A container's id as the API shows it: unique over restarts. */
-export const containerId = (uid: string, container: string, restarts: number): string => `ambit://${uid}/${container}/${restarts}`;
+const containerId = (uid: string, container: string, restarts: number): string => `ambit://${uid}/${container}/${restarts}`;
 
 const containerStatus = (container: Container, pod: Pod, f: StatusFacts): ContainerStatus => {
   const { name } = container;

@@ -13,7 +13,7 @@ import { emptyBody, type HeaderFields, type HttpRequest, type HttpResponse } fro
 export type RouteDeps = { readonly patterns: Pick<Patterns, "matcher">; readonly world: Pick<World, "random"> };
 
 /** A header as routes see it: the authority answers to its two names. */
-export const headerOf =
+const headerOf =
   (r: Pick<HttpRequest, "authority" | "method" | "path" | "headers">) =>
   (name: string): string | undefined => {
     if (name === "host" || name === ":authority") return r.authority;
