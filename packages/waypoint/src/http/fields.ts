@@ -1,5 +1,6 @@
 // How are header fields read and edited, and which may not pass on?
 
+import { foldedName, HOP_BY_HOP, isReserved } from "@ambit/shared/route/reserved.ts";
 import type { HeaderEdits } from "@ambit/shared/route/types.ts";
 import type { HeaderField, HeaderFields } from "./message.ts";
 
@@ -38,18 +39,6 @@ export const without = (fields: HeaderFields, name: string): HeaderFields => fie
 
 export const withField = (fields: HeaderFields, name: string, value: string): HeaderFields => [...without(fields, name), [name, value]];
 
-/** RFC 9110 section 7.6.1, and what names a connection in HTTP/1. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-]);
-
 const NO_OPTIONS: readonly string[] = [];
 
 /** The options a Connection header lists, lower-case. */
@@ -74,19 +63,20 @@ export const endToEnd = (fields: HeaderFields): HeaderFields => {
   return fields.some(drop) ? fields.filter((f) => !drop(f)) : fields;
 };
 
-const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
-  ...HOP_BY_HOP,
-  "content-length",
-  "host",
-  "te",
-  "trailer",
-  "authorization",
-  "cookie",
-]);
+/** Who sent a message and by which way: written by proxies, believed by backends. */
+const isForwarding = (folded: string): boolean => folded === "forwarded" || folded.startsWith("x-forwarded-");
 
-/** Trailers without fields that may not come after the content (RFC 9110 section 6.5.1). */
+/** A second spelling, with "_", of a name that the proxy writes or decides by: a backend that folds the two would believe it. */
+export const isLookalike = (name: string): boolean => name.includes("_") && (isReserved(name) || isForwarding(foldedName(name)));
+
+const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set(["host", "authorization", "cookie"]);
+
+/** Trailers without fields that may not come after the content (RFC 9110 section 6.5.1): a backend may merge them into the headers. */
 export const safeTrailers = (fields: HeaderFields): HeaderFields =>
-  fields.filter(([n]) => !FORBIDDEN_TRAILERS.has(n) && !n.startsWith(":"));
+  fields.filter(([n]) => !FORBIDDEN_TRAILERS.has(n) && !isReserved(n) && !isForwarding(foldedName(n)) && !n.startsWith(":"));
+
+/** What a message's author may say: without hop-by-hop fields and without its length, which whoever writes the message tells. */
+export const unframed = (fields: HeaderFields): HeaderFields => without(endToEnd(fields), "content-length");
 
 /** Set replaces, add appends to an existing value with ",", remove drops (Gateway API HTTPHeaderFilter). */
 export const editFields = (fields: HeaderFields, edits: HeaderEdits): HeaderFields => {

@@ -3,7 +3,7 @@
 import { nextTick } from "node:process";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { ByteStream } from "../bytes/stream.ts";
-import { connectionOptions, endToEnd, firstOf, without } from "../http/fields.ts";
+import { connectionOptions, endToEnd, firstOf, unframed, without } from "../http/fields.ts";
 import { emptyBody, type HttpResponse } from "../http/message.ts";
 import type { Outcome, Outgoing } from "../upstream/outcome.ts";
 import { readBody, type WriteFraming, writeBody } from "./body.ts";
@@ -26,8 +26,10 @@ const framingOf = (r: Outgoing): WriteFraming => {
   return r.body.length === 0 ? "none" : "length";
 };
 
+/** The framing is ours alone: what stands among the headers of that kind, from whomever, would let the backend find another end. */
 const headText = (r: Outgoing, framing: WriteFraming): string => {
-  const fields = without(without(r.headers, "content-length"), "te");
+  const own = unframed(r.headers);
+  const fields = without(own, "te");
   // A method that usually has content says so even when it is empty (RFC 9110 section 8.6).
   const empty = framing === "none" && r.body.length === 0 && ["POST", "PUT", "PATCH"].includes(r.method);
   return requestHeadText({
@@ -38,7 +40,7 @@ const headText = (r: Outgoing, framing: WriteFraming): string => {
       ...fields,
       ...(framing === "length" || empty ? ([["content-length", String(r.body.length)]] as const) : []),
       ...(framing === "chunked" ? ([["transfer-encoding", "chunked"]] as const) : []),
-      ...(firstOf(r.headers, "te") === undefined
+      ...(firstOf(own, "te") === undefined
         ? []
         : ([
             ["te", "trailers"],

@@ -5,7 +5,7 @@ import { connect, constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { type ByteStream, byteStream } from "../bytes/stream.ts";
-import { isFieldValue, isToken, without } from "../http/fields.ts";
+import { isFieldValue, isToken, unframed } from "../http/fields.ts";
 import { emptyBody, type HeaderFields, type HttpResponse } from "../http/message.ts";
 import { hasNoContent } from "../http1/head.ts";
 import type { Outcome, Outgoing } from "../upstream/outcome.ts";
@@ -35,7 +35,8 @@ const headList = (r: Outgoing): string[] | MeshError => {
     [":path", r.path],
     [":scheme", r.scheme],
     ...(r.authority === "" ? [] : ([[":authority", r.authority]] as const)),
-    ...(r.body.length === undefined || r.body.length === 0 ? without(r.headers, "content-length") : r.headers),
+    ...unframed(r.headers),
+    ...(r.body.length === undefined || r.body.length === 0 ? [] : ([["content-length", String(r.body.length)]] as const)),
   ];
   const odd = fields.find(([n, v]) => !isFieldValue(v) || !(n.startsWith(":") || isToken(n)));
   return odd === undefined ? toRaw(fields) : new MeshError("PROTOCOL", `the header ${JSON.stringify(odd[0])} cannot be sent`);

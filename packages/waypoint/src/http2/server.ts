@@ -5,8 +5,8 @@ import { constants, performServerHandshake } from "node:http2";
 import type { Duplex } from "node:stream";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { byteStream } from "../bytes/stream.ts";
-import { endToEnd } from "../http/fields.ts";
-import type { Counts, Exchange, ExchangeEnd, HttpRequest, HttpResponse, Serve } from "../http/message.ts";
+import { endToEnd, firstOf, unframed, withField } from "../http/fields.ts";
+import type { Counts, Exchange, ExchangeEnd, HeaderFields, HttpRequest, HttpResponse, Serve } from "../http/message.ts";
 import { HEAD_LIMITS, hasNoContent } from "../http1/head.ts";
 import { readH2Body, writeH2Body } from "./body.ts";
 import { type H2RequestHead, readRequest, toRaw } from "./fields.ts";
@@ -36,11 +36,17 @@ type Turn = { readonly stream: ServerHttp2Stream; readonly counts: Counts };
 
 const headBytes = (raw: readonly string[]): number => raw.reduce((sum, text) => sum + text.length, 0);
 
+/** The length is that of the content that follows; HEAD and 304 tell the length of what they leave out. */
+const answerFields = (method: string, r: HttpResponse): HeaderFields => {
+  const fields = endToEnd(r.headers);
+  if (hasNoContent(method, r.status) || firstOf(fields, "content-length") === undefined) return fields;
+  return r.body.length === undefined ? unframed(fields) : withField(fields, "content-length", String(r.body.length));
+};
+
 const writeAnswer = async (t: Turn, io: ReturnType<typeof byteStream>, method: string, r: HttpResponse): Promise<void> => {
   if (t.stream.destroyed) throw new MeshError("CLIENT_GONE", "the caller reset the stream");
   const bare = hasNoContent(method, r.status) || r.body.length === 0;
-  const fields = endToEnd(r.headers);
-  const raw = toRaw([[":status", String(r.status)], ...fields]);
+  const raw = toRaw([[":status", String(r.status)], ...answerFields(method, r)]);
   t.counts.sentHead += headBytes(raw);
   t.stream.respond(raw, { ...AS_IT_IS, ...(bare ? { endStream: true } : { waitForTrailers: true }) });
   if (bare) return;
@@ -88,6 +94,7 @@ const takeTurn = async (stream: ServerHttp2Stream, head: H2RequestHead, received
     ended.resolve({ failure: undefined });
   } catch (e) {
     r.body.cancel();
+    r.upgraded?.destroy();
     const failure = e instanceof MeshError ? e : new MeshError("CLIENT_GONE", "the caller's stream broke", e);
     if (!stream.closed) io.destroy(failure);
     ended.resolve({ failure });

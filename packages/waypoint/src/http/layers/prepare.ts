@@ -2,7 +2,7 @@
 
 import { joinPath, normalisePath, splitPath } from "../../route/path.ts";
 import type { Layer, RequestCtx } from "../context.ts";
-import { firstOf, joined, withField, without } from "../fields.ts";
+import { firstOf, isLookalike, joined, withField, without } from "../fields.ts";
 import type { HeaderFields } from "../message.ts";
 
 export type PrepareDeps = {
@@ -18,6 +18,7 @@ export type PrepareDeps = {
  */
 const forwarded = (ctx: RequestCtx, d: PrepareDeps): HeaderFields => {
   let h = without(ctx.request.headers, "x-forwarded-client-cert");
+  if (h.some(([n]) => isLookalike(n))) h = h.filter(([n]) => !isLookalike(n));
   if (firstOf(h, "x-request-id") === undefined) h = withField(h, "x-request-id", d.newId());
   if (firstOf(h, "x-forwarded-proto") === undefined) h = withField(h, "x-forwarded-proto", ctx.request.scheme);
   const before = joined(h, "x-forwarded-for");
