@@ -66,7 +66,7 @@ const concernsPolicy = (updates: readonly StateUpdate[], pods: readonly ServedPo
   const local = new Set(pods.map((p) => `${p.who.namespace}/${p.who.name}`));
   return updates.some((u) => {
     if (u.kind === "workload") return local.has(`${u.workload.namespace}/${u.workload.name}`);
-    return u.kind === "policy" || u.kind === "remove-policy";
+    return u.kind === "policy" || u.kind === "remove-policy" || u.kind === "refuse-policy";
   });
 };
 

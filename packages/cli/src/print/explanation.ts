@@ -42,7 +42,7 @@ const verdictLines = (v: ExplainVerdict | undefined): string[] =>
     : [
         ...(v.policies.length === 0 && v.missing.length === 0 ? ["policies: none apply"] : []),
         ...v.policies.map((p) => `policy   ${policyText(p)}`),
-        ...v.missing.map((m) => `policy   ${m}: in force but not received yet`),
+        ...v.missing.map((m) => `policy   ${m}: in force but not received yet, or not readable`),
         `verdict  ${v.text}`,
       ];
 

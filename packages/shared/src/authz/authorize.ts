@@ -26,7 +26,7 @@ export const policiesFor = (view: MeshView, workload: Workload): PolicySet => {
   const named = workload.authorizationPolicies.map((key) => ({ key, policy: view.policy(key) }));
   return {
     policies: [...view.policiesForNamespace(workload.namespace), ...named.flatMap((n) => (n.policy === undefined ? [] : [n.policy]))],
-    missing: named.flatMap((n) => (n.policy === undefined ? [n.key] : [])),
+    missing: [...view.refusedForNamespace(workload.namespace), ...named.flatMap((n) => (n.policy === undefined ? [n.key] : []))],
   };
 };
 
@@ -79,6 +79,6 @@ export const verdictText = (v: Verdict): string => {
     case "no-allow-match":
       return `allow policies exist, but none allowed: ${v.policies.join(", ")}`;
     case "missing-policy":
-      return `denied: policy ${v.policy} applies to this workload but has not been received`;
+      return `denied: policy ${v.policy} applies to this workload but has not been received, or could not be read`;
   }
 };

@@ -77,6 +77,9 @@ export type HttpAttributes = {
   readonly headers: Readonly<Record<string, string | undefined>>;
 };
 
+/** Whom a policy holds for without a look at its rules; one with a selector holds for the workloads that name it. */
+export type PolicyReach = { readonly scope: "GLOBAL" | "WORKLOAD_SELECTOR" } | { readonly scope: "NAMESPACE"; readonly namespace: string };
+
 export const policyKey = (p: { readonly namespace: string; readonly name: string }): string => `${p.namespace}/${p.name}`;
 
 /** The fields that only a request can satisfy, asking for nothing. */

@@ -39,7 +39,7 @@ const sets: readonly { name: string; set: PolicySet; allowed: boolean; text: str
     name: "a policy that has not arrived",
     set: { policies: [], missing: ["ns/late"] },
     allowed: false,
-    text: "denied: policy ns/late applies to this workload but has not been received",
+    text: "denied: policy ns/late applies to this workload but has not been received, or could not be read",
   },
 ];
 for (const { name, set, allowed, text } of sets)

@@ -3,7 +3,7 @@
 import { type Cidr, cidrContains } from "../addr/cidr.ts";
 import type { Ip } from "../addr/ip.ts";
 import { addressKey } from "../addr/socket.ts";
-import { type Policy, policyKey } from "../authz/types.ts";
+import { type Policy, type PolicyReach, policyKey } from "../authz/types.ts";
 import { type Endpoint, type Service, serviceKey, type Workload } from "./types.ts";
 import type { LocalWorkload, MeshView } from "./view.ts";
 
@@ -13,7 +13,9 @@ export type StateUpdate =
   | { readonly kind: "policy"; readonly policy: Policy }
   /** An Address resource name: a workload uid or a service's "ns/hostname". */
   | { readonly kind: "remove-address"; readonly name: string }
-  | { readonly kind: "remove-policy"; readonly key: string };
+  | { readonly kind: "remove-policy"; readonly key: string }
+  /** It came but could not be read: without an earlier version it denies where it would have held, until it changes or goes. */
+  | { readonly kind: "refuse-policy"; readonly key: string; readonly reach: PolicyReach };
 
 export type MeshStore = {
   readonly view: MeshView;
@@ -58,6 +60,7 @@ export const createMeshStore = (): MeshStore => {
   const workloads = new Map<string, Workload>();
   const services = new Map<string, Service>();
   const policies = new Map<string, Policy>();
+  const refused = new Map<string, PolicyReach>();
   const byAddress = multiMap<Workload>();
   const byName = multiMap<Workload>();
   const workloadsByHostname = multiMap<Workload>();
@@ -102,10 +105,15 @@ export const createMeshStore = (): MeshStore => {
         replace(workloads, u.workload.uid, u.workload, indexWorkload);
         break;
       case "policy":
+        refused.delete(policyKey(u.policy));
         replace(policies, policyKey(u.policy), u.policy, indexPolicy);
         break;
       case "remove-policy":
+        refused.delete(u.key);
         replace(policies, u.key, undefined, indexPolicy);
+        break;
+      case "refuse-policy":
+        if (!policies.has(u.key)) refused.set(u.key, u.reach);
         break;
       case "remove-address":
         if (services.has(u.name)) replace(services, u.name, undefined, indexService);
@@ -142,6 +150,10 @@ export const createMeshStore = (): MeshStore => {
     endpoints: endpointsOf,
     policy: (key) => policies.get(key),
     policiesForNamespace: (ns) => [...unnamedPolicies.get(""), ...unnamedPolicies.get(ns)],
+    refusedForNamespace: (ns) =>
+      [...refused].flatMap(([key, reach]) =>
+        reach.scope === "GLOBAL" || (reach.scope === "NAMESPACE" && reach.namespace === ns) ? [key] : [],
+      ),
   };
 
   return {

@@ -23,4 +23,6 @@ export type MeshView = {
   policy(key: string): Policy | undefined;
   /** Policies that hold without being named: GLOBAL, and NAMESPACE of the given one. */
   policiesForNamespace(namespace: string): readonly Policy[];
+  /** Keys of policies that would hold so, but could not be read when they came, and have no earlier version. */
+  refusedForNamespace(namespace: string): readonly string[];
 };

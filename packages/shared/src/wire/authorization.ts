@@ -49,7 +49,7 @@ const readMatch = (m: WireMatch): Result<Match> => {
 
 /**
  * Whole or an error that names the field. Stricter than upstream on purpose: an unknown field at any depth, an extension or
- * an empty matcher fails the policy (and so the workloads that name it deny), because a policy half understood may allow too much.
+ * an empty matcher fails the policy (and so it denies where it would have held: `claimedReach`), because a policy half understood may allow too much.
  */
 export const decodeAuthorization = (bytes: Uint8Array): Result<Policy> => {
   const m = codec.decodeStrict(bytes);

@@ -45,7 +45,7 @@ test("the first requests: the node once, nothing for a wildcard, * and not * on 
   ]);
 });
 
-test("a response is acknowledged; a refused resource is named with its reason and not held", () => {
+test("a response is acknowledged; a refused resource is named with its reason and its version is not held", () => {
   const s = create();
   advance(s, { type: "connected" });
   assert.equal(isSynced(s), false);
@@ -57,7 +57,17 @@ test("a response is acknowledged; a refused resource is named with its reason an
   ]);
   assert.deepEqual(said(advance(s, bad)), [{ typeUrl: "P", nonce: "2", error: "b: no; c: never" }]);
   advance(s, { type: "disconnected" });
-  assert.deepEqual(said(advance(s, { type: "connected" }))[0], { typeUrl: "P", node: node.id, held: { a: "2", b: "1" } });
+  assert.deepEqual(said(advance(s, { type: "connected" }))[0], { typeUrl: "P", node: node.id, held: { a: "2", b: "1", c: "" } });
+});
+
+test("a refused resource is spoken of after a reconnect, so that its removal meanwhile is told; it is not held once removed", () => {
+  const s = create();
+  advance(s, { type: "connected" });
+  advance(s, told(response("P", "1", { a: "1" }), [{ name: "a", reason: "no" }]));
+  advance(s, { type: "disconnected" });
+  assert.deepEqual(said(advance(s, { type: "connected" }))[0], { typeUrl: "P", node: node.id, held: { a: "" } });
+  advance(s, told(response("P", "2", {}, ["a"])));
+  assert.deepEqual(said(advance(s, { type: "connected" }))[0], { typeUrl: "P", node: node.id });
 });
 
 test("what was removed is not held", () => {

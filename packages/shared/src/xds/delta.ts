@@ -10,7 +10,10 @@ type TypeState = {
   readonly subscribe: Subscription;
   /** On-demand: the names asked for, which may be aliases. */
   readonly wanted: Set<string>;
-  /** The version of every resource that was applied and not removed since; outlives the stream. */
+  /**
+   * The version of every resource that was applied and not removed since; outlives the stream. "" is one that was only ever
+   * refused: naming it makes the server send it again, or say that it is gone, also when that happened between two streams.
+   */
   readonly held: Map<string, string>;
   synced: boolean;
 };
@@ -65,7 +68,7 @@ const onResponse = (state: DeltaState, r: DeltaResponse, rejected: readonly Reje
   }
   const bad = new Set(rejected.map((x) => x.name));
   // What was refused leaves the version that is still held, so the next stream is told the truth.
-  for (const x of r.resources) if (!bad.has(x.name)) t.held.set(x.name, x.version);
+  for (const x of r.resources) if (!bad.has(x.name) || !t.held.has(x.name)) t.held.set(x.name, bad.has(x.name) ? "" : x.version);
   for (const name of r.removed) t.held.delete(name);
   t.synced = true;
   const message = rejected.map((x) => `${x.name}: ${x.reason}`).join("; ");

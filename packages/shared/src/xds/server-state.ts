@@ -129,12 +129,12 @@ const compare = (typeUrl: string, t: TypeState, lookup: Lookup): [string, XdsRes
   return resources;
 };
 
+type Subscribed = readonly [typeUrl: string, state: TypeState];
+
 const respond = (
   state: StreamState,
-  typeUrl: string,
-  t: TypeState,
-  resources: readonly [string, XdsResource][],
-  removed: readonly string[],
+  [typeUrl, t]: Subscribed,
+  { resources, removed }: { readonly resources: readonly [string, XdsResource][]; readonly removed: readonly string[] },
 ): DeltaResponse => {
   state.nonce += 1;
   const nonce = String(state.nonce);
@@ -154,10 +154,10 @@ const respond = (
   };
 };
 
-const subscribed = (state: StreamState): [string, TypeState][] =>
+const subscribed = (state: StreamState): readonly Subscribed[] =>
   state.order.flatMap((typeUrl) => {
     const t = state.types.get(typeUrl);
-    return t === undefined ? [] : [[typeUrl, t] as [string, TypeState]];
+    return t === undefined ? [] : [[typeUrl, t]];
   });
 
 /**
@@ -173,12 +173,12 @@ export const flush = (state: StreamState, lookup: Lookup): DeltaResponse[] => {
     if (t.awaiting !== undefined) return out;
     const resources = compare(typeUrl, t, lookup);
     const last = i === types.length - 1;
-    if (resources.length > 0 || !t.answered) out.push(respond(state, typeUrl, t, resources, last ? [...t.gone] : []));
+    if (resources.length > 0 || !t.answered) out.push(respond(state, subscription, { resources, removed: last ? [...t.gone] : [] }));
   }
   for (const [typeUrl, t] of types.toReversed()) {
     if (t.gone.size === 0) continue;
     if (t.awaiting !== undefined) return out;
-    out.push(respond(state, typeUrl, t, [], [...t.gone]));
+    out.push(respond(state, subscription, { resources: [], removed: [...t.gone] }));
   }
   return out;
 };

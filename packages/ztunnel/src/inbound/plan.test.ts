@@ -194,7 +194,7 @@ const cases: readonly Case[] = [
     name: "a policy that the workload names but that has not arrived denies",
     authority: "10.0.0.2:8080",
     us: { authorizationPolicies: ["ns/late"] },
-    expect: "DENY: denied: policy ns/late applies to this workload but has not been received",
+    expect: "DENY: denied: policy ns/late applies to this workload but has not been received, or could not be read",
   },
 ];
 

@@ -4,6 +4,7 @@ import { policyKey } from "@ambit/shared/authz/types.ts";
 import { createMeshStore, type MeshStore, type StateUpdate } from "@ambit/shared/state/store.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import { decodeAuthorization } from "@ambit/shared/wire/authorization.ts";
+import { claimedReach } from "@ambit/shared/wire/authorization-claim.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "@ambit/shared/wire/types.ts";
 import type { XdsType, XdsUpdate } from "@ambit/shared/xds/client.ts";
 import { type ReadResources, readAddresses, readUpserts } from "@ambit/shared/xds/read.ts";
@@ -20,7 +21,11 @@ export type MeshState = {
 const readPolicies = (update: XdsUpdate): ReadResources<StateUpdate> => {
   const removed: StateUpdate[] = update.removed.map((key) => ({ kind: "remove-policy", key }));
   const { read, rejected } = readUpserts(update, decodeAuthorization, policyKey);
-  return { read: [...removed, ...read.map((policy) => ({ kind: "policy", policy }) as const)], rejected };
+  const refusals = new Set(rejected.map((r) => r.name));
+  const refused = update.upserts
+    .filter((u) => refusals.has(u.name))
+    .map((u): StateUpdate => ({ kind: "refuse-policy", key: u.name, reach: claimedReach(u.name, u.value) }));
+  return { read: [...removed, ...read.map((policy) => ({ kind: "policy", policy }) as const), ...refused], rejected };
 };
 
 export const createMeshState = (): MeshState => {
