@@ -1,6 +1,5 @@
 // How are tunnels taken from peers? (mTLS, HTTP/2, CONNECT)
 
-import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { parseIp } from "../addr/ip.ts";
@@ -12,8 +11,9 @@ import type { World } from "../runtime/world.ts";
 import { parseCertificate } from "../tls/certificate.ts";
 import { contextOptions } from "../tls/context.ts";
 import { verifyTrustDomain } from "../tls/verify.ts";
+import { H2Session } from "./h2/session.ts";
 import { answer, tunnelRequest } from "./request.ts";
-import { keepAlive, serverOptions, widen } from "./session.ts";
+import { keepAlive } from "./session.ts";
 import type { TunnelRequest, TunnelServer } from "./types.ts";
 
 export type TunnelServerLimits = {
@@ -65,21 +65,20 @@ const listening = (server: Server, where: ServeTunnelsOptions["listen"]): Promis
 export const serveTunnels = async (options: ServeTunnelsOptions): Promise<TunnelServer> => {
   const limits = { ...LIMITS, ...options.limits };
   const { log, world } = options;
-  const sessions = new Set<ServerHttp2Session>();
+  const sessions = new Set<H2Session>();
   const pending = new Set<Socket>();
   const stopped = new AbortController();
   let draining = false;
 
-  const onSession = (session: ServerHttp2Session, peer: SpiffeId, ends: { remote: SocketAddr; local: SocketAddr }): void => {
+  const onSession = (session: H2Session, peer: SpiffeId, ends: { remote: SocketAddr; local: SocketAddr }): void => {
     const closed = new AbortController();
     sessions.add(session);
-    widen(session);
-    session.on("error", (e) => log("tunnel connection failed", { peer: peer.uri, remote: ends.remote, error: message(e) }));
+    session.on("failed", (e) => log("tunnel connection failed", { peer: peer.uri, remote: ends.remote, error: message(e) }));
     session.on("close", () => {
       sessions.delete(session);
       closed.abort();
     });
-    session.on("stream", (stream, headers) => answer(tunnelRequest(stream, headers, { peer, ...ends }), options.onRequest, log));
+    session.on("request", (stream, head) => answer(tunnelRequest(stream, head, { peer, ...ends }), options.onRequest, log));
     const signal = AbortSignal.any([closed.signal, stopped.signal]);
     void keepAlive(session, world, { everyMs: limits.pingEveryMs, timeoutMs: limits.pingTimeoutMs, signal });
   };
@@ -94,7 +93,7 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
       log("tunnel connection refused", { remote, error: peer.error });
       return void socket.destroy();
     }
-    onSession(performServerHandshake(socket, serverOptions(limits.maxStreams)), peer.value, { remote, local });
+    onSession(new H2Session(socket, { role: "server", world, maxStreams: limits.maxStreams }), peer.value, { remote, local });
   };
 
   // One TLS server (which never listens) per certificate: the context is built once, and a renewal is the next one.

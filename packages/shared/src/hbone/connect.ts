@@ -1,6 +1,5 @@
 // How is a connection for tunnels made: dial, TLS with the peer's identity checked, HTTP/2?
 
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { formatSocketAddr } from "../addr/socket.ts";
@@ -11,11 +10,11 @@ import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import { type Certificate, parseCertificate } from "../tls/certificate.ts";
 import { verifyExpected, verifyTime } from "../tls/verify.ts";
-import { clientOptions, widen } from "./session.ts";
+import { H2Session } from "./h2/session.ts";
 import type { TunnelTarget } from "./types.ts";
 
 export type Connected = {
-  readonly session: ClientHttp2Session;
+  readonly session: H2Session;
   readonly peer: SpiffeId;
   /** Milliseconds: when the first of both certificates expires. */
   readonly notAfter: number;
@@ -104,20 +103,13 @@ const secure = (raw: Duplex, cert: WorkloadCert, expect: readonly SpiffeId[]): P
   });
 
 /** Resolves when the peer's SETTINGS have come: only then has it accepted our certificate (TLS 1.3 tells a client no sooner). */
-const start = (socket: TLSSocket): Promise<ClientHttp2Session> =>
+const start = (socket: TLSSocket, world: World): Promise<H2Session> =>
   new Promise((resolve, reject) => {
-    const session = connectHttp2("https://hbone.invalid", { ...clientOptions, createConnection: () => socket });
-    let failure: Error | undefined;
-    session.on("error", (e) => {
-      failure = e;
-    });
-    const closed = (): void =>
-      reject(
-        new MeshError("TLS", `the peer closed the connection right after the handshake: it may have refused our certificate`, failure),
-      );
+    const session = new H2Session(socket, { role: "client", world, maxStreams: 0 });
+    const closed = (error: Error | undefined): void =>
+      reject(new MeshError("TLS", `the peer closed the connection right after the handshake: it may have refused our certificate`, error));
     session.once("close", closed);
-    session.once("connect", () => widen(session));
-    session.once("remoteSettings", () => {
+    session.once("settings", () => {
       session.removeListener("close", closed);
       resolve(session);
     });
@@ -149,8 +141,8 @@ export const connectTunnels = async (target: TunnelTarget, options: ConnectOptio
     const theirs = verifyTime(leaf, world.now());
     if (!theirs.ok) throw new MeshError("TLS", `the peer ${peer.uri}: ${theirs.error}`);
     phase = "http2";
-    const session = await unlessAborted(start(socket), cut, (unused) => unused.destroy());
-    if (session.remoteSettings.maxConcurrentStreams === 0) throw new MeshError("H2_HANDSHAKE", `${peer.uri} allows no tunnels at all`);
+    const session = await unlessAborted(start(socket, world), cut, (unused) => unused.destroy());
+    if (session.peerSettings.maxConcurrentStreams === 0) throw new MeshError("H2_HANDSHAKE", `${peer.uri} allows no tunnels at all`);
     return { session, peer, notAfter: Math.min(cert.notAfter, leaf.notAfter) };
   } catch (e) {
     open?.destroy();

@@ -129,7 +129,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
 
   const room = (c: Pooled): boolean => {
     const { session } = c;
-    const allowed = Math.min(limits.maxStreams, session.remoteSettings.maxConcurrentStreams ?? limits.maxStreams);
+    const allowed = Math.min(limits.maxStreams, session.peerSettings.maxConcurrentStreams);
     return !session.closed && !session.destroyed && c.streams < allowed && world.now() < c.notAfter;
   };
 

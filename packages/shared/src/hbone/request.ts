@@ -1,56 +1,39 @@
 // What does a peer ask of us with a CONNECT, and how is it answered once?
 
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { SocketAddr } from "../addr/socket.ts";
 import { asMeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
-import { tunnelOf } from "./stream.ts";
-import type { TunnelHeaders, TunnelRequest } from "./types.ts";
+import type { RequestHead } from "./h2/fields.ts";
+import type { H2Stream } from "./h2/stream.ts";
+import type { TunnelRequest } from "./types.ts";
 
 export type Ends = { readonly peer: SpiffeId; readonly remote: SocketAddr; readonly local: SocketAddr };
 export type AnsweredRequest = TunnelRequest & { answered(): boolean };
 
-/** The regular headers; several values of one name are joined by ", ". */
-export const plainHeaders = (headers: IncomingHttpHeaders): TunnelHeaders =>
-  Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) =>
-      name.startsWith(":") || value === undefined ? [] : [[name, Array.isArray(value) ? value.join(", ") : value]],
-    ),
-  );
-
 /** The stream as a request. A stream whose peer has gone may still be answered: it has no effect. */
-export const tunnelRequest = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ends: Ends): AnsweredRequest => {
+export const tunnelRequest = (stream: H2Stream, head: RequestHead, ends: Ends): AnsweredRequest => {
   const gone = new AbortController();
   let answered = false;
   const once = (): void => {
     if (answered) throw new Error("a tunnel request was answered twice");
     answered = true;
   };
-  const ignore = (): void => undefined;
   // Until it is accepted nobody else listens; a failure then is told by `signal`.
-  stream.on("error", ignore);
+  stream.on("error", () => undefined);
   stream.once("close", () => gone.abort(new Error("the peer gave the tunnel up")));
   return {
-    method: String(headers[":method"] ?? ""),
-    authority: String(headers[":authority"] ?? ""),
-    headers: plainHeaders(headers),
+    ...head,
     ...ends,
     signal: gone.signal,
     answered: () => answered,
-    accept: (extra) => {
+    accept: (headers) => {
       once();
-      if (!stream.destroyed && !stream.closed) {
-        stream.respond({ ...extra, ":status": 200 });
-        // Marks the stream as read: without it node:http2 closes a stream that is answered in full before anyone has read it.
-        stream.read(0);
-      }
-      return tunnelOf(stream);
+      stream.respond(200, headers, "tunnel");
+      return stream;
     },
-    reject: (status, extra = {}) => {
+    reject: (status, headers = {}) => {
       once();
-      if (stream.destroyed || stream.closed) return;
-      // node:http2 itself closes a stream that is answered in full and whose body nobody reads; closing here would outrun the answer.
-      stream.respond({ ...extra, ":status": status }, { endStream: true });
+      stream.respond(status, headers, "end");
     },
   };
 };

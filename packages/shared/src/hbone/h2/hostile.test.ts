@@ -65,7 +65,7 @@ const resets = (all: Buffer): string[] =>
 /** Everything the other side says until it closes. */
 const hear = (socket: Socket): Promise<Buffer> => {
   const said: Buffer[] = [];
-  socket.on("data", (c) => said.push(c));
+  socket.on("data", (c: Buffer) => said.push(c));
   socket.on("error", () => undefined);
   return new Promise((resolve) => socket.once("close", () => resolve(Buffer.concat(said))));
 };
@@ -243,7 +243,7 @@ for (const [title, [want, bytes]] of Object.entries(STREAM_ONLY)) {
     const socket = await dial(t, port);
     const heard = hear(socket);
     const said: Buffer[] = [];
-    socket.on("data", (c) => said.push(c));
+    socket.on("data", (c: Buffer) => said.push(c));
     socket.write(after(bytes, pingFrame(Buffer.from("the end."), "ask")));
     while (!Buffer.concat(said).includes("the end.")) await once(socket, "data");
     socket.end();
@@ -258,7 +258,7 @@ test("a peer that sends one octet at a time is served", { timeout: 20_000 }, asy
   const socket = await dial(t, port);
   const heard = hear(socket);
   const said: Buffer[] = [];
-  socket.on("data", (c) => said.push(c));
+  socket.on("data", (c: Buffer) => said.push(c));
   for (const b of after(request(1, [...CONNECT, ["x-echo", "1"]]), data(1, Buffer.from("slow"), FLAG.END_STREAM))) {
     socket.write(Buffer.from([b]));
     await new Promise((resolve) => setImmediate(resolve));

@@ -163,7 +163,7 @@ const REFUSED: Readonly<Record<string, readonly [CodeName, Buffer]>> = {
   "a frame of 1 MiB and an octet": ["FRAME_SIZE_ERROR", Buffer.concat([SETTINGS, raw(FRAME.DATA, 0, 1, undefined, (1 << 20) + 1)])],
   "SETTINGS on a stream": ["PROTOCOL_ERROR", raw(FRAME.SETTINGS, 0, 1)],
   "SETTINGS of 5 octets": ["FRAME_SIZE_ERROR", raw(FRAME.SETTINGS, 0, 0, Buffer.alloc(5))],
-  "an ack with a payload": ["FRAME_SIZE_ERROR", raw(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(6))],
+  "an ack with a payload": ["FRAME_SIZE_ERROR", Buffer.concat([SETTINGS, raw(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(6))])],
   "33 settings": ["ENHANCE_YOUR_CALM", raw(FRAME.SETTINGS, 0, 0, Buffer.alloc(33 * 6))],
   "PING on a stream": ["PROTOCOL_ERROR", Buffer.concat([SETTINGS, raw(FRAME.PING, 0, 1, Buffer.alloc(8))])],
   "PING of 7 octets": ["FRAME_SIZE_ERROR", Buffer.concat([SETTINGS, raw(FRAME.PING, 0, 0, Buffer.alloc(7))])],

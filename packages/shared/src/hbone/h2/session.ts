@@ -8,7 +8,7 @@ import { type AnswerHead, answerFields, connectFields, type Field, type PlainFie
 import { ConnectionReceiveWindow } from "./flow.ts";
 import { goawayFrame, headersFrames, PREFACE, pingFrame, resetFrame, settingsFrame, windowUpdateFrame } from "./frames.ts";
 import { Guard } from "./guard.ts";
-import { HpackDecoder } from "./hpack/decode.ts";
+import { HpackDecoder, listSize } from "./hpack/decode.ts";
 import { encodeBlock } from "./hpack/encode.ts";
 import { Output } from "./output.ts";
 import { FrameParser } from "./parse.ts";
@@ -36,6 +36,8 @@ export type H2Events = {
   settings: [settings: PeerSettings];
   /** The peer takes no new streams; those it has go on. */
   goaway: [code: string];
+  /** The connection fails: told at once, and only once; "close" follows. */
+  failed: [error: Error];
   /** The socket is closed; the error says why, if it was not in order. */
   close: [error: Error | undefined];
 };
@@ -121,9 +123,7 @@ export class H2Session extends EventEmitter<H2Events> {
     this.#output.control(settingsFrame(ownSettings(this.role, this.#maxStreams)));
     this.#output.control(windowUpdateFrame(0, CONNECTION_WINDOW - DEFAULT_WINDOW));
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("error", (e) => {
-      this.#error ??= e;
-    });
+    socket.on("error", (e) => this.#fail(e));
     socket.once("end", () => this.#onEnd());
     socket.once("close", () => this.#onClose());
     if (socket.destroyed) process.nextTick(() => this.#onClose());
@@ -149,6 +149,7 @@ export class H2Session extends EventEmitter<H2Events> {
   /** Opens a CONNECT stream (client). Throws StreamReset (refused) when no stream may be opened now, TypeError for what cannot be sent. */
   connect(authority: string, headers: PlainFields, onAnswer: (head: AnswerHead) => void): H2Stream {
     const fields = connectFields(authority, headers);
+    if (listSize(fields) > this.#peer.maxHeaderList) throw new TypeError("the headers are larger than the peer allows");
     const free = !this.closed && this.#table.size < this.#peer.maxConcurrentStreams;
     const id = free ? this.#table.takeId() : undefined;
     if (id === undefined) throw new StreamReset("the connection takes no more streams", { refused: true });
@@ -174,7 +175,7 @@ export class H2Session extends EventEmitter<H2Events> {
   /** Cuts everything now. */
   destroy(error?: Error): void {
     if (this.#life === "closed") return;
-    this.#error ??= error;
+    if (error !== undefined) this.#fail(error);
     this.#cutAll(new StreamReset(error?.message ?? "the connection was closed", { cause: error }));
     this.#life = "ending";
     this.#parser.stop();
@@ -228,9 +229,15 @@ export class H2Session extends EventEmitter<H2Events> {
     );
   }
 
+  #fail(error: Error): void {
+    if (this.#error !== undefined || this.#life === "closed") return;
+    this.#error = error;
+    this.emit("failed", error);
+  }
+
   #fatal(error: ConnectionError): void {
     if (this.destroyed) return;
-    this.#error = error;
+    this.#fail(error);
     this.#parser.stop();
     this.#output.control(goawayFrame(this.#table.highestTheirs, error.code, error.message));
     this.#life = "draining";

@@ -5,9 +5,13 @@ import { huffmanDecode } from "./huffman.ts";
 import { type Field, STATIC } from "./static.ts";
 
 /** What an entry costs in the table and in a header list beyond its octets (RFC 7541 section 4.1, RFC 9113 section 6.5.2). */
-export const ENTRY_OVERHEAD = 32;
+const ENTRY_OVERHEAD = 32;
 
 const sizeOf = ([name, value]: Field): number => name.length + value.length + ENTRY_OVERHEAD;
+
+/** What a header list counts against its limit (RFC 9113 section 6.5.2). */
+export const listSize = (fields: readonly Field[]): number => fields.reduce((n, f) => n + sizeOf(f), 0);
+
 const broken = (detail: string): ConnectionError => new ConnectionError("COMPRESSION_ERROR", `a header block ${detail}`);
 
 /** Nothing that the mesh sends comes near; larger ones could not be told exactly. */
