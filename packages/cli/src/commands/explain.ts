@@ -6,7 +6,7 @@ import type { Pod } from "@ambit/shared/kube/objects.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Command } from "commander";
 import { UserError } from "../client/mesh.ts";
-import { resolveTarget, type Target } from "../client/resolve.ts";
+import { resolveTarget } from "../client/resolve.ts";
 import type { Cluster, Context } from "../context.ts";
 import { explanation, type Finding } from "../print/explanation.ts";
 import { formatted, parseFormat } from "../print/format.ts";
@@ -48,7 +48,7 @@ const arrival = async (c: Cluster, at: ExplainWorkload, ask: { to: string; sourc
   return [{ kind: "arrival", answer, node: captured.node }];
 };
 
-const atWaypoint = async (c: Cluster, out: ExplainOutbound, target: Target, o: Options): Promise<Finding[]> => {
+const atWaypoint = async (c: Cluster, out: ExplainOutbound, asked: Options & { readonly host: string }): Promise<Finding[]> => {
   const instance = out.workload;
   if (instance === undefined) return [];
   const ask = query(
@@ -56,11 +56,11 @@ const atWaypoint = async (c: Cluster, out: ExplainOutbound, target: Target, o: O
       authority: out.authority ?? out.to,
       source: out.source.identity,
       sourceIp: out.source.addresses[0] ?? "",
-      method: o.method,
-      path: o.path,
-      host: o.host ?? target.host,
+      method: asked.method,
+      path: asked.path,
+      host: asked.host,
     },
-    checkHeaders(o.header),
+    checkHeaders(asked.header),
   );
   const answer = (await c.admin.json({ namespace: instance.namespace, name: instance.name }, `/explain?${ask}`)) as ExplainWaypoint;
   const finding: Finding = { kind: "waypoint", answer, instance };
@@ -82,7 +82,7 @@ const plaintext = async (c: Cluster, at: { ip: string; port: number }, sourceIp:
   return arrival(c, workload, { to, source: "none", sourceIp });
 };
 
-export const explain = async (ctx: Context, from: string, to: string, o: Options): Promise<readonly Finding[]> => {
+const explain = async (ctx: Context, { from, to }: { from: string; to: string }, o: Options): Promise<readonly Finding[]> => {
   const c = ctx.cluster();
   const pod = await c.pods.pod(from, c.namespace);
   const target = await resolveTarget(c.client, to, pod.metadata.namespace ?? "");
@@ -105,7 +105,7 @@ export const explain = async (ctx: Context, from: string, to: string, o: Options
   )) as ExplainOutbound;
   const head: Finding[] = [start, source, { kind: "outbound", answer: out }];
   if (out.kind === "hbone" && (out.why === "service-waypoint" || out.why === "workload-waypoint"))
-    return [...head, ...(await atWaypoint(c, out, target, o))];
+    return [...head, ...(await atWaypoint(c, out, { ...o, host: o.host ?? target.host }))];
   if (out.kind === "hbone" && out.workload !== undefined)
     return [
       ...head,
@@ -134,7 +134,7 @@ export const addExplain = (program: Command, ctx: Context): void => {
     .option("--header <name:value>", "an HTTP header; may be given several times", (h: string, all: string[]) => [...all, h], [])
     .option("-o, --output <format>", "short, json or yaml", "short")
     .action(async (from: string, to: string, o: Options) => {
-      const findings = await explain(ctx, from, to, o);
+      const findings = await explain(ctx, { from, to }, o);
       ctx.print(formatted(parseFormat(o.output), findings, explanation));
     });
 };

@@ -50,15 +50,15 @@ const seconds = (text: string): number => {
 };
 
 /** Polls, as a person would; a Gateway changes a few times in its first seconds. */
-const waitProgrammed = async (ctx: Context, namespace: string, name: string, timeoutMs: number): Promise<void> => {
+const waitProgrammed = async (ctx: Context, key: { namespace: string; name: string }, timeoutMs: number): Promise<void> => {
   const deadline = ctx.world.now() + timeoutMs;
   for (;;) {
-    const gateway = await ctx.cluster().client.get<Gateway>(RESOURCES.gateways, { namespace, name });
+    const gateway = await ctx.cluster().client.get<Gateway>(RESOURCES.gateways, key);
     if (gateway !== undefined && isProgrammed(gateway)) return;
     if (ctx.world.now() > deadline) {
       const why =
         gateway === undefined ? "it is gone" : (conditionOf(gateway, "Programmed")?.message ?? "no status yet: is the controller running?");
-      throw new UserError(`waypoint ${namespace}/${name} was not ready after ${timeoutMs / 1000} s: ${why}`);
+      throw new UserError(`waypoint ${key.namespace}/${key.name} was not ready after ${timeoutMs / 1000} s: ${why}`);
     }
     await ctx.world.sleep(200);
   }
@@ -88,7 +88,7 @@ const apply = async (ctx: Context, o: ApplyOptions): Promise<void> => {
     ctx.print(`namespace ${namespace} labeled with "${USE}: ${o.name}"\n`);
   }
   if (o.wait === true) {
-    await waitProgrammed(ctx, namespace, o.name, seconds(o.waitTimeout));
+    await waitProgrammed(ctx, { namespace, name: o.name }, seconds(o.waitTimeout));
     ctx.print(`waypoint ${namespace}/${o.name} is ready\n`);
   }
 };

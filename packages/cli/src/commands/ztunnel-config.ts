@@ -130,10 +130,10 @@ const all: Show = async (ctx, name, o) => {
 /** Adds `ztunnel-config` with its subcommands; flags and aliases as istioctl's. */
 export const addZtunnelConfig = (program: Command, ctx: Context): void => {
   const group = program.command("ztunnel-config").alias("zc").description("show what a ztunnel knows and does");
-  const add = (name: string, aliases: readonly string[], about: string, show: Show): Command => {
+  const add = ([name, ...aliases]: readonly [string, ...string[]], about: string, show: Show): Command => {
     const command = group
       .command(`${name} [ztunnel-or-pod]`)
-      .aliases([...aliases])
+      .aliases(aliases)
       .description(about)
       .option("--node <node>", "the ztunnel of this node")
       .option("-f, --file <file>", "a saved /config_dump instead of a running ztunnel (- for standard input)")
@@ -142,21 +142,21 @@ export const addZtunnelConfig = (program: Command, ctx: Context): void => {
     command.action(async (target: string | undefined, options: Options) => ctx.print(await show(ctx, target, options)));
     return command;
   };
-  add("workload", ["workloads", "w"], "workloads: address, node, waypoint and protocol", workload)
+  add(["workload", "workloads", "w"], "workloads: address, node, waypoint and protocol", workload)
     .option("--address <ip>", "only the workload with this address")
     .option("--workload-namespace <namespace>", "only workloads of this namespace")
     .option("--workload-node <node>", "only workloads on this node");
-  add("service", ["services", "svc", "s"], "services: VIPs, waypoint and endpoints", service).option(
+  add(["service", "services", "svc", "s"], "services: VIPs, waypoint and endpoints", service).option(
     "--service-namespace <namespace>",
     "only services of this namespace",
   );
-  add("policy", ["policies", "p", "pol"], "authorization policies", policy).option(
+  add(["policy", "policies", "p", "pol"], "authorization policies", policy).option(
     "--policy-namespace <namespace>",
     "only policies of this namespace",
   );
-  add("certificate", ["certificates", "certs", "cert"], "certificates of the identities on the node", certificate);
-  add("connections", ["connection", "cons"], "open connections", connections)
+  add(["certificate", "certificates", "certs", "cert"], "certificates of the identities on the node", certificate);
+  add(["connections", "connection", "cons"], "open connections", connections)
     .option("--direction <direction>", "inbound or outbound")
     .option("--raw", "addresses instead of names");
-  add("all", [], "all of the above", all);
+  add(["all"], "all of the above", all);
 };

@@ -128,7 +128,7 @@ export const createAgent = (deps: AgentDeps): Agent => {
     if (k.deleted) kept.delete(k.pod.metadata.uid ?? "");
   };
 
-  const fail = async (k: Kept, step: Step, error: unknown, attempt: number): Promise<void> => {
+  const fail = async (k: Kept, step: Step, { error, attempt }: { readonly error: unknown; readonly attempt: number }): Promise<void> => {
     const sentence = error instanceof Error ? error.message : String(error);
     if (k.lastError !== sentence) deps.log.warn("pod not in its wanted state yet", { pod: keyOf(k.pod), step, error: sentence });
     k.lastError = sentence;
@@ -167,7 +167,7 @@ export const createAgent = (deps: AgentDeps): Agent => {
           continue;
         }
         deps.onStep(step, "error");
-        await fail(k, step, error, attempt++);
+        await fail(k, step, { error, attempt: attempt++ });
       }
     }
   };

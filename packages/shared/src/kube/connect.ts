@@ -72,12 +72,11 @@ export const connectKube = (config: KubeConfig, world: World): KubeConnection =>
   const refused = async (req: KubeRequest, answer: Dispatcher.ResponseData): Promise<KubeError> => {
     const text = await answer.body.text();
     const retryAfter = answer.headers["retry-after"];
-    return kubeErrorFrom(
-      answer.statusCode,
-      parseOrText(text),
-      `${req.method} ${req.path}`,
-      typeof retryAfter === "string" ? retryAfter : undefined,
-    );
+    return kubeErrorFrom(`${req.method} ${req.path}`, {
+      status: answer.statusCode,
+      body: parseOrText(text),
+      retryAfter: typeof retryAfter === "string" ? retryAfter : undefined,
+    });
   };
 
   const attempt = async (req: KubeRequest): Promise<unknown> => {

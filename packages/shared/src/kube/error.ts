@@ -24,7 +24,10 @@ export class KubeError extends Error {
 const isRecord = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
 
 /** The error for a Status object, or for a body that is none (a proxy's page, say). `what` names the request for the sentence. */
-export const kubeErrorFrom = (status: number, body: unknown, what: string, retryAfter?: string | undefined): KubeError => {
+export const kubeErrorFrom = (
+  what: string,
+  { status, body, retryAfter }: { readonly status: number; readonly body: unknown; readonly retryAfter?: string | undefined },
+): KubeError => {
   const fields = isRecord(body) ? body : {};
   const text = typeof fields.message === "string" && fields.message !== "" ? fields.message : `HTTP ${status}`;
   const seconds = retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;

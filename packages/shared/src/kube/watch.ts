@@ -47,7 +47,7 @@ const parseEvent = <T extends KubeObject>(line: string, path: string): WatchEven
       if (typeof object?.metadata?.resourceVersion !== "string") throw garbage(path, line);
       return { type: "BOOKMARK", resourceVersion: object.metadata.resourceVersion };
     case "ERROR":
-      throw kubeErrorFrom(typeof object?.code === "number" ? object.code : 500, object, `watch ${path}`);
+      throw kubeErrorFrom(`watch ${path}`, { status: typeof object?.code === "number" ? object.code : 500, body: object });
     default:
       throw garbage(path, line);
   }

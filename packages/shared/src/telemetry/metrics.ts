@@ -87,9 +87,7 @@ const histogramChild = (bounds: readonly number[]): HistogramChild & { parts(): 
 /** prom-client asks a metric only for its name, type and `get()`; OpenMetrics renames counters in place, so each registry has its own view. */
 const registerIn = (
   registry: { registerMetric(m: Metric): void },
-  name: string,
-  type: Kind,
-  get: () => Promise<Exposed> | Exposed,
+  { name, type, get }: { readonly name: string; readonly type: Kind; readonly get: () => Promise<Exposed> | Exposed },
 ): void => {
   const view = { name, type, get: async () => ({ ...(await get()), name: view.name }) };
   registry.registerMetric(view as unknown as Metric);
@@ -106,7 +104,7 @@ export const createMetrics = (options: { readonly processMetrics?: boolean } = {
     collectDefaultMetrics({ register: plain });
     for (const m of plain.getMetricsAsArray()) {
       const type = (m as unknown as { type: Kind }).type;
-      registerIn(open, m.name, type, () => (m as unknown as { get(): Promise<Exposed> }).get());
+      registerIn(open, { name: m.name, type, get: () => (m as unknown as { get(): Promise<Exposed> }).get() });
     }
   }
 
@@ -126,8 +124,7 @@ export const createMetrics = (options: { readonly processMetrics?: boolean } = {
         shape.samples(child).map((s) => ({ ...s, labels: { ...labels, ...("le" in s ? { le: s.le as string | number } : {}) } })),
       ),
     });
-    registerIn(plain, o.name, type, get);
-    registerIn(open, o.name, type, get);
+    for (const registry of [plain, open]) registerIn(registry, { name: o.name, type, get });
     const result: Family<L, C> = {
       with: (values) => {
         const k = key(values);
@@ -156,8 +153,7 @@ export const createMetrics = (options: { readonly processMetrics?: boolean } = {
       }),
     gaugeOf: (o, read) => {
       const get = (): Exposed => ({ name: o.name, help: o.help, type: "gauge", values: [{ labels: {}, value: read() }] });
-      registerIn(plain, o.name, "gauge", get);
-      registerIn(open, o.name, "gauge", get);
+      for (const registry of [plain, open]) registerIn(registry, { name: o.name, type: "gauge", get });
     },
     expose: async (accept) => {
       const registry = wantsOpenMetrics(accept) ? open : plain;

@@ -168,14 +168,16 @@ const subscribed = (state: StreamState): readonly Subscribed[] =>
 export const flush = (state: StreamState, lookup: Lookup): DeltaResponse[] => {
   const out: DeltaResponse[] = [];
   const types = subscribed(state);
-  for (const [i, [typeUrl, t]] of types.entries()) {
+  for (const [i, subscription] of types.entries()) {
+    const [typeUrl, t] = subscription;
     if (!isChanged(t)) continue;
     if (t.awaiting !== undefined) return out;
     const resources = compare(typeUrl, t, lookup);
     const last = i === types.length - 1;
     if (resources.length > 0 || !t.answered) out.push(respond(state, subscription, { resources, removed: last ? [...t.gone] : [] }));
   }
-  for (const [typeUrl, t] of types.toReversed()) {
+  for (const subscription of types.toReversed()) {
+    const [, t] = subscription;
     if (t.gone.size === 0) continue;
     if (t.awaiting !== undefined) return out;
     out.push(respond(state, subscription, { resources: [], removed: [...t.gone] }));

@@ -73,7 +73,7 @@ const nextStep = (family: Family, view: Pick<View, "pods">): NextStep => {
     const object = newReplicaSet(family, revision);
     const create: Action = { do: "create", resource: RESOURCES.replicaSets, object, why: "the pod template is new" };
     return {
-      actions: [create, scalingEvent(d, object.metadata.name, 0, object.spec.replicas ?? 0)],
+      actions: [create, scalingEvent(d, object.metadata.name, { from: 0, to: object.spec.replicas ?? 0 })],
       step: { created: object.metadata.name, revision },
     };
   }
@@ -145,11 +145,11 @@ const resize = (family: Family, sizes: Sizes, revision?: number): Action[] => {
       spec: { ...rs.spec, replicas: size, ...(minReadySeconds === undefined ? {} : { minReadySeconds }) },
     };
     const update: Action = { do: "update", resource: RESOURCES.replicaSets, object, why: `from ${sizeOf(rs)} to ${size} replicas` };
-    return size === sizeOf(rs) ? [update] : [update, scalingEvent(d, rs.metadata.name, sizeOf(rs), size)];
+    return size === sizeOf(rs) ? [update] : [update, scalingEvent(d, rs.metadata.name, { from: sizeOf(rs), to: size })];
   });
 };
 
-const scalingEvent = (d: Deployment, name: string, from: number, to: number): Action => ({
+const scalingEvent = (d: Deployment, name: string, { from, to }: { readonly from: number; readonly to: number }): Action => ({
   do: "event",
   about: identified(d),
   type: "Normal",

@@ -46,6 +46,6 @@ export const mirror =
     if (orders.length === 0 || !copyable(ctx.request)) return next(ctx);
     const content = await readWhole(ctx.request);
     ctx.request = { ...ctx.request, body: bufferBody(content) };
-    for (const order of orders) sendCopy(ctx, order, content, d).catch(() => undefined);
+    for (const order of orders) sendCopy(ctx, order, content, d).catch(() => undefined); // see sendCopy
     return next(ctx);
   };
