@@ -17,6 +17,10 @@ export type ByteStream = {
   destroy(reason?: Error): void;
   /** Called once when the peer has ended its direction (all of it read) or the connection is gone. */
   onPeerEnd(listener: () => void): void;
+  /** Bytes have come that nobody has read. */
+  readonly pending: boolean;
+  /** Called whenever bytes come while nobody reads. */
+  onUnread(listener: () => void): void;
   /** True until the peer ended, we ended, or the connection broke. */
   readonly open: boolean;
   /** Yields the Duplex, unread bytes put back, for somebody who takes it over; a read or write in progress rejects. */
@@ -54,6 +58,7 @@ export const byteStream = (stream: Duplex): ByteStream => {
   let wakeReader: (() => void) | undefined;
   let wakeWriter: (() => void) | undefined;
   const peerEndListeners: (() => void)[] = [];
+  const unreadListeners: (() => void)[] = [];
 
   const wake = (): void => {
     const [r, w] = [wakeReader, wakeWriter];
@@ -74,6 +79,7 @@ export const byteStream = (stream: Duplex): ByteStream => {
     wakeReader = undefined;
     // Nobody is reading: with nothing buffered this is the end of the stream, which only a read makes known.
     if (r === undefined && stream.readableLength === 0) stream.read(0);
+    else if (r === undefined) for (const listener of unreadListeners) listener();
     r?.();
   };
   const onDrain = (): void => {
@@ -143,6 +149,10 @@ export const byteStream = (stream: Duplex): ByteStream => {
       if (state === "open") peerEndListeners.push(listener);
       else listener();
     },
+    get pending() {
+      return givenBack.length > 0 || stream.readableLength > 0;
+    },
+    onUnread: (listener) => void unreadListeners.push(listener),
     get open() {
       return state === "open" && !stream.destroyed && !stream.writableEnded;
     },

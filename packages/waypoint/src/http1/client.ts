@@ -14,7 +14,7 @@ import { requestHeadText } from "./serialize.ts";
 export type Http1Client = {
   /** One exchange; the connection is busy until `over` is called, once: free to carry another (with how long the backend keeps it, in ms if it says so) or not. */
   send(request: Outgoing, signal: AbortSignal, over: (free: boolean, keptMs?: number) => void): Promise<Outcome>;
-  /** Still worth sending on: the backend has not closed. */
+  /** Still worth sending on: the backend has not closed, and has said nothing that nobody asked for. */
   readonly open: boolean;
   /** Called once when the backend closes it. */
   onClosed(listener: () => void): void;
@@ -96,8 +96,15 @@ const readAnswer = async (io: ByteStream, r: Outgoing): Promise<{ head: Response
 /** What an exchange leaves behind: the connection is free once the request is out and the answer is in. */
 type Closing = { sent: boolean; read: boolean; keep: boolean };
 
+/** Whatever the backend says between two exchanges would be read as the answer to the next one, which may be anybody's. */
+const UNASKED = "the backend spoke out of turn";
+
 export const http1Client = (io: ByteStream): Http1Client => {
   let used = false;
+  let busy = false;
+  io.onUnread(() => {
+    if (!busy) io.destroy(new MeshError("UPSTREAM_PROTOCOL", UNASKED));
+  });
 
   const toResponse = (head: ResponseHead, c: Closing, settle: () => void): HttpResponse => {
     if (head.status === 101) return { status: 101, headers: endToEnd(head.fields), body: emptyBody, upgraded: io };
@@ -130,7 +137,8 @@ export const http1Client = (io: ByteStream): Http1Client => {
     const settle = (): void => {
       if (!c.read) return;
       // An answer that came whole before the request was out leaves the connection in the middle of a message.
-      if (c.sent && c.keep && io.open) {
+      // So does an answer that was longer than it said.
+      if (c.sent && c.keep && io.open && !io.pending) {
         over(true, kept);
         return;
       }
@@ -170,15 +178,22 @@ export const http1Client = (io: ByteStream): Http1Client => {
   return {
     send: (r, signal, over) => {
       if (signal.aborted) {
-        over(io.open);
+        over(io.open && !io.pending);
         return Promise.resolve({ kind: "failed", error: asMeshError(signal.reason, "CLIENT_GONE"), processed: "no", reused: used });
       }
+      if (io.pending) {
+        io.destroy();
+        over(false);
+        return Promise.resolve({ kind: "failed", error: new MeshError("UPSTREAM_RESET", UNASKED), processed: "no", reused: used });
+      }
+      busy = true;
       const onAbort = (): void => io.destroy(asMeshError(signal.reason, "CLIENT_GONE"));
       let done = false;
       // The signal may outlive the exchange by many others.
       const finish = (free: boolean, keptMs?: number): void => {
         if (done) return;
         done = true;
+        busy = !free;
         signal.removeEventListener("abort", onAbort);
         over(free, keptMs);
       };
@@ -186,7 +201,7 @@ export const http1Client = (io: ByteStream): Http1Client => {
       return exchange(r, finish);
     },
     get open() {
-      return io.open;
+      return io.open && !io.pending;
     },
     onClosed: (listener) => io.onPeerEnd(listener),
     close: () => io.destroy(),
