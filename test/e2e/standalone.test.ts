@@ -102,7 +102,7 @@ describe("the embedded cluster", { concurrency: 1 }, () => {
     const watching = c().kubectlRan(["get", "pods", "-w", "--watch-only", "--request-timeout=20s", "-o", "name"]);
     await k("create", "deployment", "idle", "--image=ambit/app-idle:dev", "--replicas=2");
     await k("wait", "--for=condition=Available", "deployment/idle", "--timeout=60s");
-    assert.match(await k("logs", "deployment/idle"), /idle/);
+    await until("its log", async () => (/^idle$/m.test(await k("logs", "deployment/idle")) ? true : undefined));
     await k("rollout", "restart", "deployment/idle");
     assert.match(await k("rollout", "status", "deployment/idle", "--timeout=60s"), /successfully rolled out/);
     await k("rollout", "undo", "deployment/idle");

@@ -48,4 +48,5 @@ try {
   process.stderr.write(`ambit: ${e instanceof Error ? e.message : String(e)}\n`);
   process.exitCode = 1;
 }
-process.exit();
+// No process.exit: it would cut what a pipe has not taken yet.
+await connected?.client.close();

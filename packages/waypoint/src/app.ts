@@ -96,7 +96,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
     const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
     scope.defer(() => certs.close());
     const patterns = createPatterns();
-    const state = createWaypointState(patterns);
+    const state = createWaypointState(patterns, () => world.now());
     const origin = (): Origin => originOf(config, state.view);
     const telemetry = createTelemetry({ metrics, view: state.view, network: config.network, accessLog: config.accessLog, out: o.out });
 

@@ -11,7 +11,7 @@ import { explain, type Question } from "./explain.ts";
 
 const ask = (service: Partial<WaypointService>, q: Partial<Question> = {}) => {
   const patterns = createPatterns();
-  const services = createOwnedStore(patterns);
+  const services = createOwnedStore(patterns, () => 0);
   services.commit([owned(service)], []);
   const store = createMeshStore();
   store.commit([

@@ -27,9 +27,9 @@ const gatewayService = owned({
   policies: [policy({ name: "gw" })],
 });
 
-const world = (o: { gateway: boolean }) => {
+const world = (o: { gateway: boolean }, clock = { now: 0 }) => {
   const store = createMeshStore();
-  const services = createOwnedStore(createPatterns());
+  const services = createOwnedStore(createPatterns(), () => clock.now);
   services.commit([owned({ ports: [aPort(), aPort({ port: 81 })] }), ...(o.gateway ? [gatewayService] : [])], []);
   store.commit([
     { kind: "service", service: aService("waypoint", "10.96.0.60", { namespace: "shop" }) },
@@ -71,11 +71,14 @@ test("a pod is served only while the gateway's own policies are known, and they 
   assert.deepEqual([now?.service.policies.map((p) => p.name), now?.port.protocol, now?.workload?.name], [["gw"], "AUTO", "mine"]);
 });
 
-test("what a push takes away is not served any more", () => {
-  const q = world({ gateway: true });
+test("what a push takes away is not served any more, once callers have had time to hear of it", () => {
+  const clock = { now: 0 };
+  const q = world({ gateway: true }, clock);
   const target = planInbound({ ip: VIP, port: 80 }, q);
   assert.ok(target.kind === "service");
   assert.equal(addressedBy(target, q)?.port.port, 80);
   q.owned.commit([], [KEY]);
+  assert.equal(addressedBy(target, q)?.port.port, 80);
+  clock.now = 60_000;
   assert.equal(addressedBy(target, q), undefined);
 });

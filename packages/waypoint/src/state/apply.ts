@@ -18,9 +18,10 @@ export type WaypointState = {
   readonly types: readonly XdsType[];
 };
 
-export const createWaypointState = (patterns: Patterns): WaypointState => {
+/** `now` in milliseconds, for services that leave. */
+export const createWaypointState = (patterns: Patterns, now: () => number): WaypointState => {
   const store = createMeshStore();
-  const owned = createOwnedStore(patterns);
+  const owned = createOwnedStore(patterns, now);
   const listeners: (() => void)[] = [];
   const told = (): void => {
     for (const listener of listeners) listener();

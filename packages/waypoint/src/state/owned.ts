@@ -19,18 +19,29 @@ const patternsOf = (r: RouteRule): string[] => [
   ...r.match.queryParams.flatMap((q) => regexOf(q.match)),
 ];
 
-export const createOwnedStore = (patterns: Patterns): OwnedStore => {
+/** How long a service that was taken from this waypoint is still served: until every ztunnel has heard that it goes elsewhere. */
+const LINGER_MS = 15_000;
+
+/** A service and until when it is served; owned ones have no end. */
+type Held = { readonly service: WaypointService; readonly until: number };
+
+/** `now` in milliseconds. A push takes away at once what it replaces, and after LINGER_MS what it removes. */
+export const createOwnedStore = (patterns: Patterns, now: () => number): OwnedStore => {
   const services = new Map<string, WaypointService>();
-  let byAddress = new Map<string, WaypointService>();
-  let byHostname = new Map<string, WaypointService[]>();
+  const leaving = new Map<string, Held>();
+  let byAddress = new Map<string, Held>();
+  let byHostname = new Map<string, Held[]>();
 
   const reindex = (): void => {
     byAddress = new Map();
     byHostname = new Map();
     const inUse = new Set<string>();
-    for (const s of services.values()) {
-      for (const a of s.addresses) byAddress.set(addressKey(a.network, a.ip), s);
-      byHostname.set(s.hostname, [...(byHostname.get(s.hostname) ?? []), s]);
+    const owned = [...services.values()].map((service): Held => ({ service, until: Number.POSITIVE_INFINITY }));
+    // What is owned comes last: an address that has passed to another service is the other's.
+    for (const held of [...leaving.values(), ...owned]) {
+      const s = held.service;
+      for (const a of s.addresses) byAddress.set(addressKey(a.network, a.ip), held);
+      byHostname.set(s.hostname, [...(byHostname.get(s.hostname) ?? []), held]);
       for (const pattern of s.ports.flatMap((p) => p.rules.flatMap(patternsOf))) {
         inUse.add(pattern);
         patterns.matcher(pattern);
@@ -38,13 +49,23 @@ export const createOwnedStore = (patterns: Patterns): OwnedStore => {
     }
     patterns.keep(inUse);
   };
+  const current = (held: Held | undefined): WaypointService | undefined =>
+    held !== undefined && now() < held.until ? held.service : undefined;
   return {
-    byAddress: (network, ip) => byAddress.get(addressKey(network, ip)),
-    byHostname: (hostname) => byHostname.get(hostname) ?? [],
-    byKey: (key) => services.get(key),
+    byAddress: (network, ip) => current(byAddress.get(addressKey(network, ip))),
+    byHostname: (hostname) => (byHostname.get(hostname) ?? []).flatMap((h) => current(h) ?? []),
+    byKey: (key) => services.get(key) ?? current(leaving.get(key)),
     commit: (upserts, removed) => {
-      for (const name of removed) services.delete(name);
-      for (const s of upserts) services.set(serviceKey(s), s);
+      for (const [key, held] of leaving) if (now() >= held.until) leaving.delete(key);
+      for (const name of removed) {
+        const service = services.get(name);
+        if (service !== undefined) leaving.set(name, { service, until: now() + LINGER_MS });
+        services.delete(name);
+      }
+      for (const s of upserts) {
+        services.set(serviceKey(s), s);
+        leaving.delete(serviceKey(s));
+      }
       reindex();
     },
     list: () => services.values(),

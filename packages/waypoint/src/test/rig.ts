@@ -107,7 +107,7 @@ export type RigOptions = {
 export const createRig = (o: RigOptions = {}): Rig => {
   const store = createMeshStore();
   const patterns = createPatterns();
-  const services = createOwnedStore(patterns);
+  const services = createOwnedStore(patterns, () => 0);
   const seen: Seen[] = [];
   const tcp: TcpReport[] = [];
   const refusals: number[] = [];
