@@ -1,7 +1,7 @@
 // Requests per second and their latency: straight, tunnelled, through a waypoint, and through nginx as reverse proxy.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Service } from "@ambit/shared/kube/objects.ts";
+import type { Service } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { until } from "../world/until.ts";

@@ -1,5 +1,6 @@
 // What do all end-to-end suites share? One cluster with the mesh and the fixture's pods.
-import type { Pod, Service } from "@ambit/shared/kube/objects.ts";
+import type { Service } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Cluster } from "../world/cluster.ts";
 import { type HttpAnswer, type HttpAsk, http, type Place, podPlace } from "../world/net.ts";

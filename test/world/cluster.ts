@@ -6,7 +6,7 @@ import { mkdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { createKubeClient, type KubeClient, loadKubeConfig } from "@ambit/shared/kube/client.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { CLI_MAIN, KUSTOMIZE, NODE, ROOT, UP_MAIN } from "./paths.ts";
 import { must, type Ran, run } from "./program.ts";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { Socket } from "node:net";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { openNetns } from "@ambit/shared/linux/netns.ts";
 import { socketIn } from "@ambit/shared/linux/socket.ts";
 import type { Cluster } from "./cluster.ts";

@@ -1,7 +1,8 @@
 // Who is captured, and which steps remain.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Namespace, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import fc from "fast-check";
 import { type EnrolmentPlan, enrolmentText, planEnrolment } from "./plan.ts";
 import { type Done, NOTHING_DONE, remainingSteps } from "./steps.ts";

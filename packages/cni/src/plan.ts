@@ -1,6 +1,7 @@
 // Is this pod captured, and why or why not? (ambient-l4 section 8)
 
-import type { Namespace, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 
 const DATAPLANE_MODE = "istio.io/dataplane-mode";
 export const REDIRECTION = "ambient.istio.io/redirection";

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { type GrpcServer, serveGrpc } from "@ambit/shared/grpc/serve.ts";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { runLeader } from "@ambit/shared/kube/leader/run.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";

@@ -4,7 +4,7 @@ import { createPublicKey } from "node:crypto";
 import { connect as connectHttp2 } from "node:http2";
 import { test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
-import type { Secret } from "@ambit/shared/kube/objects.ts";
+import type { Secret } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { type CertificateAuthority, createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
 import { dial, fate, type Place, type To } from "../../world/net.ts";

@@ -1,7 +1,7 @@
 // Which pods make up the mesh, and which of them answers for a given pod or node?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 
 /** A mistake of the person at the keyboard, told in one sentence. */

@@ -3,7 +3,7 @@
 import { parseIp } from "@ambit/shared/addr/ip.ts";
 import { parseHostPort, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { Service } from "@ambit/shared/kube/objects.ts";
+import type { Service } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { UserError } from "./mesh.ts";

@@ -2,7 +2,7 @@
 
 import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { ExplainInbound, ExplainOutbound, ExplainPod, ExplainWaypoint, ExplainWorkload } from "@ambit/shared/admin/explain.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Command } from "commander";
 import { UserError } from "../client/mesh.ts";

@@ -1,7 +1,8 @@
 // ambit waypoint: deploy, list and delete waypoints
 
 import { isNotFound } from "@ambit/shared/kube/error.ts";
-import type { Gateway, Namespace } from "@ambit/shared/kube/objects.ts";
+import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
+import type { Gateway } from "@ambit/shared/kube/objects/gateway.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Command } from "commander";
 import { stringify } from "yaml";

@@ -1,7 +1,7 @@
 // ambit ztunnel-config: what does a ztunnel know and do right now?
 
 import { readFileSync } from "node:fs";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { ConfigDump } from "@ambit/shared/state/config-dump.ts";
 import type { Command } from "commander";
 import { splitRef, UserError } from "../client/mesh.ts";

@@ -1,7 +1,7 @@
 // How is each step for a pod carried out?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { type PodOptions, podAddresses, REDIRECTION } from "../plan.ts";

@@ -2,7 +2,8 @@
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isNotFound } from "@ambit/shared/kube/error.ts";
-import type { Namespace, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Reflector } from "@ambit/shared/kube/reflector.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { backoffMs } from "@ambit/shared/runtime/backoff.ts";

@@ -2,7 +2,7 @@
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { KubeError } from "@ambit/shared/kube/error.ts";
-import type { ConfigMap, Namespace } from "@ambit/shared/kube/objects.ts";
+import type { ConfigMap, Namespace } from "@ambit/shared/kube/objects/core.ts";
 import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";

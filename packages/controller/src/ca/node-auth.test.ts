@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { pod } from "../model/test/fixtures.ts";
 import type { Caller } from "../tokens/identity.ts";
 import { authorizeIdentity, nodeIdentityKey, type PodView } from "./node-auth.ts";

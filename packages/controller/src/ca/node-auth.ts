@@ -1,7 +1,7 @@
 // May this caller have a certificate for that identity? (ambient-l4 section 4)
 
 import { parseSpiffeId, type SpiffeId, spiffeId } from "@ambit/shared/identity/spiffe.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { Caller } from "../tokens/identity.ts";
 

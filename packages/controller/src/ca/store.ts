@@ -3,7 +3,7 @@
 import { X509Certificate } from "node:crypto";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
-import type { Secret } from "@ambit/shared/kube/objects.ts";
+import type { Secret } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";

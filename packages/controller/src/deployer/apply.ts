@@ -1,7 +1,10 @@
 // How does what a Gateway needs come to be there, and stay? (server-side apply by the leader)
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { Gateway, KubeObject } from "@ambit/shared/kube/objects.ts";
+import type { ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
+import type { Gateway } from "@ambit/shared/kube/objects/gateway.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Change } from "../collections/core.ts";
 import { conflictOf, invalidGateway } from "../gateway/gateways.ts";
@@ -12,7 +15,7 @@ import { createQueue } from "../work/run.ts";
 import { type RenderSettings, renderWaypoint } from "./render.ts";
 
 export type DeployerOptions = {
-  readonly client: Pick<KubeClient, "patch">;
+  readonly client: Pick<KubeClient, "get" | "patch">;
   readonly inputs: Inputs;
   readonly settings: RenderSettings;
   readonly world: World;
@@ -26,6 +29,9 @@ export const mayHaveDrifted = (c: Change<KubeObject>): boolean =>
 
 export const runDeployer = async (options: DeployerOptions, signal: AbortSignal): Promise<void> => {
   const { client, inputs, settings, world, log } = options;
+  /** Asked of the server where the watch knows none: an account made just now must not be taken over. */
+  const accountNow = ({ metadata: { namespace = "", name } }: Gateway): Promise<ServiceAccount | undefined> =>
+    client.get<ServiceAccount>(RESOURCES.serviceAccounts, { namespace, name });
   const deploy = async (gateway: Gateway): Promise<void> => {
     for (const { resource, object } of renderWaypoint(gateway, settings)) {
       const { namespace = "", name } = object.metadata;
@@ -37,8 +43,13 @@ export const runDeployer = async (options: DeployerOptions, signal: AbortSignal)
     const gateway = inputs.gateways.get(key);
     if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return; // garbage collection takes the rest
     if (!isWaypointGateway(gateway, inputs.gatewayClasses.get(gateway.spec.gatewayClassName))) return;
-    const deployed = { service: inputs.services.get(key), deployment: inputs.deployments.get(key) };
-    if (invalidGateway(gateway) !== undefined || conflictOf(gateway, deployed) !== undefined) return; // its status says why
+    if (invalidGateway(gateway) !== undefined) return; // its status says why
+    const deployed = {
+      service: inputs.services.get(key),
+      deployment: inputs.deployments.get(key),
+      serviceAccount: inputs.serviceAccounts.get(key) ?? (await accountNow(gateway)),
+    };
+    if (conflictOf(gateway, deployed) !== undefined) return; // its status says why
     await deploy(gateway);
   };
   const queue = createQueue({
@@ -58,6 +69,7 @@ export const runDeployer = async (options: DeployerOptions, signal: AbortSignal)
     }),
     inputs.deployments.subscribe(drift),
     inputs.services.subscribe(drift),
+    inputs.serviceAccounts.subscribe(drift),
   ];
   await queue.run(signal);
   for (const stop of stops) stop();

@@ -1,7 +1,8 @@
 // What is deployed for a waypoint's Gateway? (ambient-l4 section 7.7)
 
 import type { HostPort } from "@ambit/shared/addr/socket.ts";
-import type { Gateway, KubeObject, Labels } from "@ambit/shared/kube/objects.ts";
+import type { Gateway } from "@ambit/shared/kube/objects/gateway.ts";
+import type { KubeObject, Labels } from "@ambit/shared/kube/objects/meta.ts";
 import { RESOURCES, type Resource } from "@ambit/shared/kube/resources.ts";
 import { LABEL, MANAGED_BY_MESH } from "../model/labels.ts";
 import type { MeshSettings } from "../model/settings.ts";

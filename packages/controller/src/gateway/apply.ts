@@ -2,7 +2,7 @@
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
-import type { GatewayClass } from "@ambit/shared/kube/objects.ts";
+import type { GatewayClass } from "@ambit/shared/kube/objects/gateway.ts";
 import { RESOURCES, resourceName } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";

@@ -1,6 +1,6 @@
 // Is a GatewayClass ours, and what do we say to it?
 
-import type { GatewayClass } from "@ambit/shared/kube/objects.ts";
+import type { GatewayClass } from "@ambit/shared/kube/objects/gateway.ts";
 import { MESH_CONTROLLER, WAYPOINT_CLASS } from "../model/labels.ts";
 import { condition, type WantedStatus } from "./conditions.ts";
 

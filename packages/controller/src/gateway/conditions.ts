@@ -1,6 +1,7 @@
 // What do we want the status of an object to say? (data: written by status/, compared with what is there)
 
-import type { Condition, ParentReference } from "@ambit/shared/kube/objects.ts";
+import type { ParentReference } from "@ambit/shared/kube/objects/gateway.ts";
+import type { Condition } from "@ambit/shared/kube/objects/meta.ts";
 
 /** A condition without the times: those are the writer's. */
 export type Wanted = Pick<Condition, "type" | "status"> & { readonly reason: string; readonly message: string };

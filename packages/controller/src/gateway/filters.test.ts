@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HeaderFilter, HttpRouteFilter } from "@ambit/shared/kube/objects.ts";
+import type { HeaderFilter, HttpRouteFilter } from "@ambit/shared/kube/objects/gateway.ts";
 import type { Filter } from "@ambit/shared/route/types.ts";
 import { incompatible, toFilter } from "./filters.ts";
 

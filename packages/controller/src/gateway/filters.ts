@@ -1,6 +1,6 @@
 // What do an HTTPRoute's filters become? One that cannot be honoured fails the request, it is never skipped.
 
-import type { HeaderFilter, HttpRouteFilter, PathModifier } from "@ambit/shared/kube/objects.ts";
+import type { HeaderFilter, HttpRouteFilter, PathModifier } from "@ambit/shared/kube/objects/gateway.ts";
 import { isReserved } from "@ambit/shared/route/reserved.ts";
 import type { BackendTarget, Filter, HeaderEdits, NameValue, PathRewrite } from "@ambit/shared/route/types.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";

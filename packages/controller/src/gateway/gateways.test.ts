@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Deployment, Gateway, Service } from "@ambit/shared/kube/objects.ts";
-import { deployment, gateway, gatewayClass, meshOf, SETTINGS, service } from "../model/test/fixtures.ts";
+import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";
+import type { Service, ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
+import type { Gateway } from "@ambit/shared/kube/objects/gateway.ts";
+import { deployment, gateway, gatewayClass, meshOf, SETTINGS, service, serviceAccount } from "../model/test/fixtures.ts";
 import { classStatus, missingClass } from "./classes.ts";
 import { gatewayStatus } from "./gateways.ts";
 
@@ -20,6 +22,7 @@ const cases: readonly {
   readonly gateway: Gateway;
   readonly service?: Service;
   readonly deployment?: Deployment;
+  readonly serviceAccount?: ServiceAccount;
   readonly accepted: string;
   readonly programmed: string;
   readonly addresses: readonly string[];
@@ -94,6 +97,24 @@ const cases: readonly {
     addresses: [],
   },
   {
+    name: "a ServiceAccount of somebody else",
+    gateway: gateway("shop", "wp", { ready: false }),
+    serviceAccount: serviceAccount("shop", "wp"),
+    accepted: "Accepted",
+    programmed: "Invalid",
+    addresses: [],
+  },
+  {
+    name: "its own ServiceAccount",
+    gateway: gateway("shop", "wp", { ready: false }),
+    service: ip,
+    deployment: deployment("shop", "wp", true, UID),
+    serviceAccount: serviceAccount("shop", "wp", UID),
+    accepted: "Accepted",
+    programmed: "Programmed",
+    addresses: ["10.96.0.9", HOST],
+  },
+  {
     name: "no HBONE listener",
     gateway: {
       ...gateway("shop", "wp", { ready: false }),
@@ -106,7 +127,11 @@ const cases: readonly {
 ];
 for (const c of cases)
   test(`Gateway: ${c.name}`, () => {
-    const s = gatewayStatus(c.gateway, { service: c.service, deployment: c.deployment }, SETTINGS);
+    const s = gatewayStatus(
+      c.gateway,
+      { service: c.service, deployment: c.deployment, serviceAccount: c.serviceAccount },
+      SETTINGS,
+    );
     assert.deepEqual([s.conditions.map((x) => x.reason), s.addresses?.map((a) => a.value)], [[c.accepted, c.programmed], c.addresses]);
   });
 
@@ -114,7 +139,7 @@ test("listeners: one is HBONE, another is not served", () => {
   const g = gateway("shop", "wp");
   const s = gatewayStatus(
     { ...g, spec: { ...g.spec, listeners: [...g.spec.listeners, { name: "web", port: 80, protocol: "HTTP" }] } },
-    { service: ip, deployment: deployment("shop", "wp", true, UID) },
+    { service: ip, deployment: deployment("shop", "wp", true, UID), serviceAccount: undefined },
     SETTINGS,
   );
   assert.deepEqual(
@@ -146,6 +171,15 @@ test("in the graph: from deployed to bound", () => {
   m.put("gateways", { ...gateway("shop", "wp"), status: { addresses } }); // what the status writer does
   assert.equal(m.status("services/shop/web")?.conditions[0]?.status, "True");
   assert.deepEqual(m.owned("shop", "web")?.owners, ["shop/wp"]);
+});
+
+test("in the graph: an account of somebody else's name is told, until it goes", () => {
+  const m = meshOf({ gateways: [gateway("shop", "wp", { ready: false })], gatewayClasses: [gatewayClass()] });
+  m.put("serviceAccounts", serviceAccount("shop", "wp"));
+  const programmed = () => m.status("gateways/shop/wp")?.conditions[1];
+  assert.equal(programmed()?.message, "ServiceAccount shop/wp exists and does not belong to this Gateway: rename one of them");
+  m.remove("serviceAccounts", "shop/wp");
+  assert.equal(programmed()?.reason, "Pending");
 });
 
 test("the class is made once its kind is served and nobody made it", () => {

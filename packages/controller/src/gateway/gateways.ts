@@ -1,13 +1,21 @@
 // How far is a waypoint's Gateway: accepted, deployed, reachable?
 
-import type { Deployment, Gateway, GatewayListener, KubeObject, Service as KubeService } from "@ambit/shared/kube/objects.ts";
-import { findCondition } from "@ambit/shared/kube/objects.ts";
+import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";
+import type { Service as KubeService, ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
+import type { Gateway, GatewayListener } from "@ambit/shared/kube/objects/gateway.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import { findCondition } from "@ambit/shared/kube/objects/meta.ts";
 import { HBONE_PORT } from "../model/labels.ts";
 import { clusterIps } from "../model/services.ts";
 import { type MeshSettings, serviceHostname } from "../model/settings.ts";
 import { condition, type Wanted, type WantedListener, type WantedStatus } from "./conditions.ts";
 
-export type Deployed = { readonly service: KubeService | undefined; readonly deployment: Deployment | undefined };
+/** What there is under the names that the Gateway's waypoint needs. */
+export type Deployed = {
+  readonly service: KubeService | undefined;
+  readonly deployment: Deployment | undefined;
+  readonly serviceAccount: ServiceAccount | undefined;
+};
 
 const isHbone = (l: GatewayListener): boolean => l.protocol === "HBONE" && l.port === HBONE_PORT;
 
@@ -25,9 +33,14 @@ const isForeign = (object: KubeObject | undefined, gateway: Gateway): boolean =>
 /** Which of the names we need is taken by somebody else's object. */
 export const conflictOf = (gateway: Gateway, deployed: Deployed): string | undefined => {
   const key = `${gateway.metadata.namespace}/${gateway.metadata.name}`;
-  if (isForeign(deployed.deployment, gateway)) return `Deployment ${key} exists and does not belong to this Gateway: rename one of them`;
-  if (isForeign(deployed.service, gateway)) return `Service ${key} exists and does not belong to this Gateway: rename one of them`;
-  return undefined;
+  const needed: readonly (readonly [string, KubeObject | undefined])[] = [
+    ["Deployment", deployed.deployment],
+    ["Service", deployed.service],
+    // The worst of them: its pods' identity would be the waypoint's, and it would be deleted with the Gateway.
+    ["ServiceAccount", deployed.serviceAccount],
+  ];
+  const taken = needed.find(([, object]) => isForeign(object, gateway));
+  return taken === undefined ? undefined : `${taken[0]} ${key} exists and does not belong to this Gateway: rename one of them`;
 };
 
 const isAvailable = (d: Deployment | undefined): boolean =>

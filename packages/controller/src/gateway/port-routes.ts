@@ -1,6 +1,7 @@
 // Which rules stand on a service's port, from all routes together?
 
-import type { HTTPRoute, Service as KubeService } from "@ambit/shared/kube/objects.ts";
+import type { Service as KubeService } from "@ambit/shared/kube/objects/core.ts";
+import type { HTTPRoute } from "@ambit/shared/kube/objects/gateway.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";

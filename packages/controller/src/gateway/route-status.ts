@@ -1,6 +1,6 @@
 // What do we say to a route about each of its Services?
 
-import type { HTTPRoute } from "@ambit/shared/kube/objects.ts";
+import type { HTTPRoute } from "@ambit/shared/kube/objects/gateway.ts";
 import type { Binding } from "../model/waypoints.ts";
 import { condition, type WantedParent, type WantedStatus } from "./conditions.ts";
 import type { CompiledRoute, RouteAtParent } from "./routes.ts";

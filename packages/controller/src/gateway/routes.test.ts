@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HTTPRoute, HttpRouteFilter, HttpRouteRule } from "@ambit/shared/kube/objects.ts";
+import type { HTTPRoute, HttpRouteFilter, HttpRouteRule } from "@ambit/shared/kube/objects/gateway.ts";
 import { DEFAULT_RETRY } from "@ambit/shared/route/types.ts";
 import fc from "fast-check";
 import { gateway, httpRoute, meshOf, namespace, service, toService } from "../model/test/fixtures.ts";

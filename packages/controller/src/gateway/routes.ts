@@ -1,6 +1,13 @@
 // What does an HTTPRoute become: rules per service port, and what is wrong with it? (waypoint-l7 sections 2.1 to 2.6)
 
-import type { BackendRef, HTTPRoute, HttpHeaderMatch, HttpRouteMatch, HttpRouteRule, ParentReference } from "@ambit/shared/kube/objects.ts";
+import type {
+  BackendRef,
+  HTTPRoute,
+  HttpHeaderMatch,
+  HttpRouteMatch,
+  HttpRouteRule,
+  ParentReference,
+} from "@ambit/shared/kube/objects/gateway.ts";
 import {
   type BackendTarget,
   DEFAULT_RETRY,

@@ -1,6 +1,6 @@
 // Which custom kinds does the API server serve?
 
-import { type Condition, findCondition, type KubeObject } from "@ambit/shared/kube/objects.ts";
+import { type Condition, findCondition, type KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 
 export type CustomResourceDefinition = KubeObject & {
   readonly spec: { readonly group: string; readonly names: { readonly plural: string } };

@@ -1,7 +1,7 @@
 // How do Kubernetes objects get into the graph, also of kinds that are installed later?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import { type KubeObject, keyOf } from "@ambit/shared/kube/objects.ts";
+import { type KubeObject, keyOf } from "@ambit/shared/kube/objects/meta.ts";
 import { createReflector, type Reflector, type ReflectorEvent } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES, type Resource, resourceName } from "@ambit/shared/kube/resources.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
@@ -84,6 +84,7 @@ const feedsOf = (options: SourcesOptions): { readonly builtIn: readonly Feed[]; 
       any(RESOURCES.pods, inputs.pods),
       any(RESOURCES.endpointSlices, inputs.endpointSlices),
       any(RESOURCES.deployments, inputs.deployments),
+      any(RESOURCES.serviceAccounts, inputs.serviceAccounts),
     ],
     custom: [
       any(RESOURCES.gatewayClasses, inputs.gatewayClasses),

@@ -6,7 +6,7 @@ import { parseIp } from "@ambit/shared/addr/ip.ts";
 import { authorize } from "@ambit/shared/authz/authorize.ts";
 import { type AuthzSubject, EMPTY_MATCH, type Match, type Policy } from "@ambit/shared/authz/types.ts";
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
-import type { AuthorizationPolicy } from "@ambit/shared/kube/objects.ts";
+import type { AuthorizationPolicy } from "@ambit/shared/kube/objects/istio.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { toL4Policy, toL7Policy } from "./authorization.ts";
 import { authz, gateway, meshOf, namespace, pod, service } from "./test/fixtures.ts";

@@ -1,7 +1,8 @@
 // What does an AuthorizationPolicy become for those who enforce it? (ambient-l4 section 2, waypoint-l7 section 3.5)
 
 import type { Clause, Match, Policy, PolicyAction, PolicyScope, Rule } from "@ambit/shared/authz/types.ts";
-import type { AuthorizationPolicy, AuthorizationRule, Labels, PolicyTargetReference } from "@ambit/shared/kube/objects.ts";
+import type { AuthorizationPolicy, AuthorizationRule, PolicyTargetReference } from "@ambit/shared/kube/objects/istio.ts";
+import type { Labels } from "@ambit/shared/kube/objects/meta.ts";
 import { type Compiled, compileCondition, compileOperation, compileSource, type Enforcer } from "./authorization-match.ts";
 import { ANNOTATION } from "./labels.ts";
 

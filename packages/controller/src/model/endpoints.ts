@@ -1,6 +1,9 @@
 // Which services does a pod serve, on which ports?
 
-import type { ContainerPort, EndpointSlice, Service as KubeService, Labels, Pod, ServicePort } from "@ambit/shared/kube/objects.ts";
+import type { Service as KubeService, ServicePort } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Labels } from "@ambit/shared/kube/objects/meta.ts";
+import type { ContainerPort, Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { matchesLabels } from "@ambit/shared/kube/selector.ts";
 import type { Port } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";

@@ -1,19 +1,12 @@
 // Which Kubernetes objects does the graph start from?
 
-import type {
-  AuthorizationPolicy,
-  Deployment,
-  EndpointSlice,
-  Gateway,
-  GatewayClass,
-  HTTPRoute,
-  KubeObject,
-  Namespace,
-  Node,
-  PeerAuthentication,
-  Pod,
-  Service,
-} from "@ambit/shared/kube/objects.ts";
+import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";
+import type { Namespace, Node, Service, ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Gateway, GatewayClass, HTTPRoute } from "@ambit/shared/kube/objects/gateway.ts";
+import type { AuthorizationPolicy, PeerAuthentication } from "@ambit/shared/kube/objects/istio.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Graph } from "../collections/core.ts";
 import { sameData } from "../collections/equal.ts";
 import { type StaticCollection, staticCollection } from "../collections/static.ts";
@@ -25,6 +18,8 @@ export type InputTypes = {
   readonly namespaces: Namespace;
   readonly endpointSlices: EndpointSlice;
   readonly deployments: Deployment;
+  /** Only to see whose those are that waypoints would run as. */
+  readonly serviceAccounts: ServiceAccount;
   readonly gatewayClasses: GatewayClass;
   readonly gateways: Gateway;
   readonly httpRoutes: HTTPRoute;
@@ -44,6 +39,7 @@ export const createInputs = (graph: Graph): Inputs => {
     namespaces: input("Namespaces"),
     endpointSlices: input("EndpointSlices"),
     deployments: input("Deployments"),
+    serviceAccounts: input("ServiceAccounts"),
     gatewayClasses: input("GatewayClasses"),
     gateways: input("Gateways"),
     httpRoutes: input("HTTPRoutes"),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type KubeObject, keyOf } from "@ambit/shared/kube/objects.ts";
+import { type KubeObject, keyOf } from "@ambit/shared/kube/objects/meta.ts";
 import fc from "fast-check";
 import type { Collection } from "../collections/core.ts";
 import { vertexOf } from "../collections/core.ts";

@@ -1,7 +1,7 @@
 // How does the whole graph hang together, from Kubernetes objects to what proxies and status are told? (start reading here)
 
 import { type Policy, policyKey } from "@ambit/shared/authz/types.ts";
-import type { AuthorizationPolicy, PeerAuthentication } from "@ambit/shared/kube/objects.ts";
+import type { AuthorizationPolicy, PeerAuthentication } from "@ambit/shared/kube/objects/istio.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import { type Address, addressName } from "@ambit/shared/wire/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";

@@ -1,6 +1,7 @@
 // What do we need to know of a namespace?
 
-import type { Labels, Namespace } from "@ambit/shared/kube/objects.ts";
+import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
+import type { Labels } from "@ambit/shared/kube/objects/meta.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";

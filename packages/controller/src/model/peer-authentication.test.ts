@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_MATCH } from "@ambit/shared/authz/types.ts";
-import type { PeerAuthentication } from "@ambit/shared/kube/objects.ts";
+import type { PeerAuthentication } from "@ambit/shared/kube/objects/istio.ts";
 import { meshOf, peerAuth, pod } from "./test/fixtures.ts";
 
 const STRICT = "istio-system/istio_converted_static_strict";

@@ -2,7 +2,8 @@
 
 import { parsePort } from "@ambit/shared/addr/socket.ts";
 import { EMPTY_MATCH, type Match, type Policy, policyKey, type Rule } from "@ambit/shared/authz/types.ts";
-import type { Labels, PeerAuthentication } from "@ambit/shared/kube/objects.ts";
+import type { PeerAuthentication } from "@ambit/shared/kube/objects/istio.ts";
+import type { Labels } from "@ambit/shared/kube/objects/meta.ts";
 import { matchesLabels } from "@ambit/shared/kube/selector.ts";
 
 /** DISABLE means PERMISSIVE to a ztunnel: it never turns TLS off on 15008. */

@@ -1,6 +1,6 @@
 // Which policies must a pod's workload name?
 
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { matchesLabels } from "@ambit/shared/kube/selector.ts";
 import type { Collection } from "../collections/core.ts";
 import type { L4Policy } from "./authorization.ts";

@@ -1,6 +1,6 @@
 // What do we say to an AuthorizationPolicy: is it in force, and where? (ambient-l4 section 7.3)
 
-import type { AuthorizationPolicy } from "@ambit/shared/kube/objects.ts";
+import type { AuthorizationPolicy } from "@ambit/shared/kube/objects/istio.ts";
 import { condition, type Wanted, type WantedStatus } from "../gateway/conditions.ts";
 import type { L7Policy } from "./authorization.ts";
 import { toL4Policy, toL7Policy } from "./authorization.ts";

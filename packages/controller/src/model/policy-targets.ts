@@ -1,6 +1,6 @@
 // To what is a policy attached, and may it be? (waypoint-l7 section 3.1)
 
-import type { PolicyTargetReference } from "@ambit/shared/kube/objects.ts";
+import type { PolicyTargetReference } from "@ambit/shared/kube/objects/istio.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { L7Policy } from "./authorization.ts";
 import { WAYPOINT_CLASS } from "./labels.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ServicePort } from "@ambit/shared/kube/objects.ts";
+import type { ServicePort } from "@ambit/shared/kube/objects/core.ts";
 import { appProtocolOf, protocolWord, waypointProtocol } from "./protocols.ts";
 
 const protocols: readonly (readonly [Partial<ServicePort>, string, string])[] = [

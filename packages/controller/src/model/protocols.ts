@@ -1,6 +1,6 @@
 // Which protocol does a Service port speak, for ztunnel and for a waypoint?
 
-import type { ServicePort } from "@ambit/shared/kube/objects.ts";
+import type { ServicePort } from "@ambit/shared/kube/objects/core.ts";
 import type { WaypointProtocol } from "@ambit/shared/route/types.ts";
 import type { AppProtocol } from "@ambit/shared/state/types.ts";
 

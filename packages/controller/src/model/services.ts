@@ -1,7 +1,7 @@
 // What does the mesh know of a Kubernetes Service? (ambient-l4 section 7.4)
 
 import { type Ip, parseIp } from "@ambit/shared/addr/ip.ts";
-import type { Service as KubeService, ServicePort } from "@ambit/shared/kube/objects.ts";
+import type { Service as KubeService, ServicePort } from "@ambit/shared/kube/objects/core.ts";
 import type { IpFamilies, LoadBalancing, Port, Service, WeightedWaypoint } from "@ambit/shared/state/types.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";

@@ -1,6 +1,6 @@
 // What is true of the whole mesh and fixed while the controller runs?
 
-import type { KubeObject } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import { LABEL } from "./labels.ts";
 
 export type MeshSettings = {

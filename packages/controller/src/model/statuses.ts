@@ -1,6 +1,7 @@
 // What should every object's status say? (one collection; status/ writes it)
 
-import type { AuthorizationPolicy, Gateway, GatewayClass, HTTPRoute } from "@ambit/shared/kube/objects.ts";
+import type { Gateway, GatewayClass, HTTPRoute } from "@ambit/shared/kube/objects/gateway.ts";
+import type { AuthorizationPolicy } from "@ambit/shared/kube/objects/istio.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
@@ -49,13 +50,23 @@ export const wantedStatuses = (graph: Graph, from: StatusSources, settings: Mesh
           graph,
           name: "GatewayStatuses",
           from: inputs.gateways,
-          reads: [inputs.gatewayClasses, inputs.services, inputs.deployments],
+          reads: [inputs.gatewayClasses, inputs.services, inputs.deployments, inputs.serviceAccounts],
           key,
           equal,
         },
         (get, g, name) =>
           isWaypointGateway(g, get.one(inputs.gatewayClasses, g.spec.gatewayClassName))
-            ? [gatewayStatus(g, { service: get.one(inputs.services, name), deployment: get.one(inputs.deployments, name) }, settings)]
+            ? [
+                gatewayStatus(
+                  g,
+                  {
+                    service: get.one(inputs.services, name),
+                    deployment: get.one(inputs.deployments, name),
+                    serviceAccount: get.one(inputs.serviceAccounts, name),
+                  },
+                  settings,
+                ),
+              ]
             : [],
       ),
       derive<HTTPRoute, WantedStatus>(

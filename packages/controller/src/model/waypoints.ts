@@ -1,7 +1,8 @@
 // Which waypoint handles a service or workload, or why none? (ambient-l4 section 7.2)
 
 import { parseIp } from "@ambit/shared/addr/ip.ts";
-import type { Gateway, GatewayClass, Labels, RouteNamespaces } from "@ambit/shared/kube/objects.ts";
+import type { Gateway, GatewayClass, RouteNamespaces } from "@ambit/shared/kube/objects/gateway.ts";
+import type { Labels } from "@ambit/shared/kube/objects/meta.ts";
 import { matchesSelector } from "@ambit/shared/kube/selector.ts";
 import type { GatewayAddress } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";

@@ -1,7 +1,9 @@
 // What does the mesh know of a pod, or of an endpoint that is none? (ambient-l4 section 7.4)
 
 import { type Ip, parseIp } from "@ambit/shared/addr/ip.ts";
-import { controllerOf, type EndpointSlice, findCondition, type Pod } from "@ambit/shared/kube/objects.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
+import { controllerOf, findCondition } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Port, Workload } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";

@@ -1,6 +1,7 @@
 // Which change makes an object's status say what it should? None when it does already.
 
-import type { Condition, KubeObject, ParentReference } from "@ambit/shared/kube/objects.ts";
+import type { ParentReference } from "@ambit/shared/kube/objects/gateway.ts";
+import type { Condition, KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import { sameData } from "../collections/equal.ts";
 import type { Wanted, WantedStatus } from "../gateway/conditions.ts";
 import { ROUTE_CONTROLLER } from "../model/labels.ts";

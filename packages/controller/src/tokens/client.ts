@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { TokenReview } from "@ambit/shared/kube/objects.ts";
+import type { TokenReview } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { err, type Result } from "@ambit/shared/runtime/result.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";

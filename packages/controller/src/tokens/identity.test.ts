@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TokenReview } from "@ambit/shared/kube/objects.ts";
+import type { TokenReview } from "@ambit/shared/kube/objects/core.ts";
 import { createTokenReviewer } from "./client.ts";
 import { bearerToken, callerOf } from "./identity.ts";
 

@@ -1,6 +1,6 @@
 // Whose token is it, by what the API server says of it?
 
-import type { TokenReview } from "@ambit/shared/kube/objects.ts";
+import type { TokenReview } from "@ambit/shared/kube/objects/core.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 
 /** A service account, with the pod its token is bound to when it is. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createKubeClient, type KubeClient, loadKubeConfig } from "./client.ts";
 import { isAlreadyExists, isConflict, KubeError } from "./error.ts";
-import type { ConfigMap, ServiceAccount, TokenRequest } from "./objects.ts";
+import type { ConfigMap, ServiceAccount, TokenRequest } from "./objects/core.ts";
 import { RESOURCES } from "./resources.ts";
 import { type Answer, json, type Scripted, scripted, status } from "./test/scripted-server.ts";
 

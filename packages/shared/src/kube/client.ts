@@ -5,7 +5,7 @@ import type { World } from "../runtime/world.ts";
 import { type KubeConfig as Config, type KubeConfigSource, readKubeConfig } from "./config.ts";
 import { connectKube, type KubeConnection } from "./connect.ts";
 import { isGone, isNotFound } from "./error.ts";
-import type { KubeObject } from "./objects.ts";
+import type { KubeObject } from "./objects/meta.ts";
 import { apiVersionOf, pathOf, type Resource, type ResourceKey } from "./resources.ts";
 
 export type KubeConfig = Config;

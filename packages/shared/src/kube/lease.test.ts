@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LEASE_TIMES, microTime, mustStep, nextStep, observe, released } from "./lease.ts";
-import type { Lease } from "./objects.ts";
+import type { Lease } from "./objects/discovery.ts";
 
 const T = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const lease = (holder: string, transitions = 3): Lease => ({

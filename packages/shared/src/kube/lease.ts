@@ -1,6 +1,6 @@
 // Who leads, and what does this candidate do next? (the rules of client-go's leaderelection)
 
-import type { Lease } from "./objects.ts";
+import type { Lease } from "./objects/discovery.ts";
 
 export type LeaseTimes = { readonly leaseMs: number; readonly renewMs: number; readonly retryMs: number };
 export const LEASE_TIMES: LeaseTimes = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000 };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { realWorld } from "../runtime/run.ts";
 import { createKubeClient } from "./client.ts";
-import type { ConfigMap } from "./objects.ts";
+import type { ConfigMap } from "./objects/core.ts";
 import { createReflector, type ReflectorEvent } from "./reflector.ts";
 import { RESOURCES } from "./resources.ts";
 import { type Answer, bookmark, event, listOf, type Scripted, scripted, status, watchOf } from "./test/scripted-server.ts";

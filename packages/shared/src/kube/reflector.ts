@@ -4,7 +4,7 @@ import { backoffMs } from "../runtime/backoff.ts";
 import type { World } from "../runtime/world.ts";
 import type { KubeClient, ListOptions } from "./client.ts";
 import { isGone } from "./error.ts";
-import { type KubeObject, keyOf } from "./objects.ts";
+import { type KubeObject, keyOf } from "./objects/meta.ts";
 import { type ReflectorEvent as Change, relist, watched } from "./relist.ts";
 import { apiVersionOf, pathOf, type Resource, resourceName } from "./resources.ts";
 import { type WatchEvent, watchOnce } from "./watch.ts";

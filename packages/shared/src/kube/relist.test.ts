@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type KubeObject, keyOf } from "./objects.ts";
+import { type KubeObject, keyOf } from "./objects/meta.ts";
 import { relist, watched } from "./relist.ts";
 
 const object = (name: string, uid: number, version: number): KubeObject => ({

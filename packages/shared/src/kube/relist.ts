@@ -1,6 +1,6 @@
 // What changed between the state we hold and a fresh list, or by a watch event?
 
-import { type KubeObject, keyOf } from "./objects.ts";
+import { type KubeObject, keyOf } from "./objects/meta.ts";
 import type { WatchEvent } from "./watch.ts";
 
 export type ReflectorEvent<T> =

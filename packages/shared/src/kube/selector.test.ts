@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LabelSelector } from "./objects.ts";
+import type { LabelSelector } from "./objects/meta.ts";
 import { matchesSelector, selectorText } from "./selector.ts";
 
 const labels = { app: "web", tier: "front", weight: "7", constructor_: "x" };

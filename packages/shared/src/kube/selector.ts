@@ -1,6 +1,6 @@
 // Does a label selector match these labels?
 
-import type { LabelSelector, LabelSelectorRequirement, Labels } from "./objects.ts";
+import type { LabelSelector, LabelSelectorRequirement, Labels } from "./objects/meta.ts";
 
 /** Every pair is present (an empty or absent map matches everything). */
 export const matchesLabels = (wanted: Labels | undefined, labels: Labels | undefined): boolean =>

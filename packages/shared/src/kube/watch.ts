@@ -2,7 +2,7 @@
 
 import type { KubeConnection } from "./connect.ts";
 import { kubeErrorFrom } from "./error.ts";
-import type { KubeObject } from "./objects.ts";
+import type { KubeObject } from "./objects/meta.ts";
 
 export type WatchEvent<T extends KubeObject> =
   | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: T }

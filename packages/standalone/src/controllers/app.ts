@@ -1,7 +1,7 @@
 // How do all controllers run together on one picture of the cluster?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { KubeObject } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import type { ReflectorEvent } from "@ambit/shared/kube/relist.ts";
 import { RESOURCES, type Resource, resourceName } from "@ambit/shared/kube/resources.ts";
 import { backoffMs } from "@ambit/shared/runtime/backoff.ts";

@@ -3,7 +3,9 @@
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { createKubeClient, type KubeClient, loadKubeConfig } from "@ambit/shared/kube/client.ts";
-import { findCondition, type Node, type Pod } from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import { findCondition } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createKubeClient, loadKubeConfig } from "@ambit/shared/kube/client.ts";
-import type { ConfigMap } from "@ambit/shared/kube/objects.ts";
+import type { ConfigMap } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { findCgroupMount } from "../node/container/cgroup.ts";
 

@@ -1,20 +1,13 @@
 // Which objects do the tables of this package start from? (test data only)
 
 import assert from "node:assert/strict";
-import type {
-  AuthorizationPolicy,
-  Deployment,
-  EndpointSlice,
-  Gateway,
-  GatewayClass,
-  HTTPRoute,
-  Namespace,
-  Node,
-  PeerAuthentication,
-  Pod,
-  Service,
-} from "@ambit/shared/kube/objects.ts";
-import { keyOf } from "@ambit/shared/kube/objects.ts";
+import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";
+import type { Namespace, Node, Service, ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Gateway, GatewayClass, HTTPRoute } from "@ambit/shared/kube/objects/gateway.ts";
+import type { AuthorizationPolicy, PeerAuthentication } from "@ambit/shared/kube/objects/istio.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { createGraph } from "../../collections/flush.ts";
 import { createInputs, type Inputs, type InputTypes } from "../inputs.ts";
 import { ANNOTATION, LABEL, MESH_CONTROLLER, WAYPOINT_CLASS } from "../labels.ts";
@@ -133,6 +126,13 @@ export const deployment = (ns: string, name: string, available: boolean, owner?:
   },
   spec: { selector: { matchLabels: {} }, template: { spec: { containers: [] } } },
   status: { conditions: [{ type: "Available", status: available ? "True" : "False" }] },
+});
+
+export const serviceAccount = (ns: string, name: string, owner?: string): ServiceAccount => ({
+  metadata: {
+    ...meta(ns, name),
+    ...(owner === undefined ? {} : { ownerReferences: [{ apiVersion: "v1", kind: "Gateway", name, uid: owner }] }),
+  },
 });
 
 export const slice = (ns: string, name: string, s: Partial<EndpointSlice> & { readonly service: string }): EndpointSlice => ({

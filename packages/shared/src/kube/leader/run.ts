@@ -4,7 +4,7 @@ import type { World } from "../../runtime/world.ts";
 import type { KubeClient } from "../client.ts";
 import { isAlreadyExists, isConflict } from "../error.ts";
 import { LEASE_TIMES, type LeaseTimes, mustStep, nextStep, type Observed, observe, released } from "../lease.ts";
-import type { Lease } from "../objects.ts";
+import type { Lease } from "../objects/discovery.ts";
 import { RESOURCES } from "../resources.ts";
 
 export type LeaderOptions = {

@@ -1,6 +1,6 @@
 // Which labels does a `labelSelector` query ask for? (k8s.io/apimachinery/pkg/labels/selector.go)
 
-import type { LabelSelectorRequirement } from "@ambit/shared/kube/objects.ts";
+import type { LabelSelectorRequirement } from "@ambit/shared/kube/objects/meta.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 
 export type Requirements = readonly LabelSelectorRequirement[];

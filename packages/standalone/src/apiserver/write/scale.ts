@@ -1,6 +1,6 @@
 // What does the scale subresource show and store?
 
-import type { LabelSelectorRequirement } from "@ambit/shared/kube/objects.ts";
+import type { LabelSelectorRequirement } from "@ambit/shared/kube/objects/meta.ts";
 import { selectorText } from "@ambit/shared/kube/selector.ts";
 import { badRequest, badValue, invalid, notFound } from "../model/errors.ts";
 import { at, child, isObject, type JsonObject, type KubeObject, num, obj, str, stringMap } from "../model/object.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ControllerRevision, DaemonSet, Pod } from "@ambit/shared/kube/objects.ts";
+import type { ControllerRevision, DaemonSet } from "@ambit/shared/kube/objects/apps.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { templateHash } from "../pods/template.ts";
 import { node, owner, pod, shown, statusIn, view } from "../test/fixtures.ts";
 import { nodeOf, placement } from "./nodes.ts";

@@ -1,6 +1,8 @@
 // Which ControllerRevisions does a DaemonSet keep, and which one is current?
 
-import { type ControllerRevision, controllerOf, type DaemonSet, type Pod } from "@ambit/shared/kube/objects.ts";
+import type { ControllerRevision, DaemonSet } from "@ambit/shared/kube/objects/apps.ts";
+import { controllerOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Action } from "../engine/plan.ts";
 import { controllerRef } from "../pods/state.ts";

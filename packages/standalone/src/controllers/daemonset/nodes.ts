@@ -1,6 +1,8 @@
 // Which nodes shall run a DaemonSet's pod, and which may keep one they have? (pkg/controller/daemon: NodeShouldRunDaemonPod)
 
-import type { DaemonSet, Node, Pod, Toleration } from "@ambit/shared/kube/objects.ts";
+import type { DaemonSet } from "@ambit/shared/kube/objects/apps.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod, Toleration } from "@ambit/shared/kube/objects/pod.ts";
 import { matchesNode, tolerates } from "../scheduler/fit.ts";
 
 const exists = (key: string, effect: string): Toleration => ({ key: `node.kubernetes.io/${key}`, operator: "Exists", effect });

@@ -1,7 +1,9 @@
 // Which pods must a DaemonSet create or delete, and what is its status?
 
 import { isDeepStrictEqual } from "node:util";
-import { type DaemonSet, keyOf, type Pod } from "@ambit/shared/kube/objects.ts";
+import type { DaemonSet } from "@ambit/shared/kube/objects/apps.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";

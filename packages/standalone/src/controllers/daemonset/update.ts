@@ -1,6 +1,7 @@
 // Which daemon pods does a node get or lose next, in the steady state and in a rolling update? (pkg/controller/daemon/update.go)
 
-import type { DaemonSet, Pod } from "@ambit/shared/kube/objects.ts";
+import type { DaemonSet } from "@ambit/shared/kube/objects/apps.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { scaled } from "../pods/budget.ts";
 import { byAge, isAvailable, isTerminal } from "../pods/state.ts";
 import { REVISION_HASH } from "./history.ts";

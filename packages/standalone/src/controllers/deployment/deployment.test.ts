@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Condition, Deployment } from "@ambit/shared/kube/objects.ts";
+import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";
+import type { Condition } from "@ambit/shared/kube/objects/meta.ts";
 import fc from "fast-check";
 import { templateHash } from "../pods/template.ts";
 import { ago, owner, pod, replicaSet, shown, statusIn, view } from "../test/fixtures.ts";

@@ -1,7 +1,8 @@
 // Which ReplicaSets must a Deployment create, size and delete, and what is its status?
 
 import { isDeepStrictEqual } from "node:util";
-import { type Deployment, keyOf, type ReplicaSet } from "@ambit/shared/kube/objects.ts";
+import type { Deployment, ReplicaSet } from "@ambit/shared/kube/objects/apps.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { matchesSelector } from "@ambit/shared/kube/selector.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";

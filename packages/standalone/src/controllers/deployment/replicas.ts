@@ -1,6 +1,6 @@
 // How many pods shall each ReplicaSet of a Deployment have next? (k8s.io/kubernetes/pkg/controller/deployment: rolling.go, sync.go)
 
-import type { Deployment, ReplicaSet } from "@ambit/shared/kube/objects.ts";
+import type { Deployment, ReplicaSet } from "@ambit/shared/kube/objects/apps.ts";
 import { fenceposts } from "../pods/budget.ts";
 import { byAge } from "../pods/state.ts";
 

@@ -1,6 +1,7 @@
 // What is the status of a Deployment, in the words `kubectl rollout status` and `kubectl wait` look for?
 
-import { type Condition, type Deployment, findCondition, type ReplicaSet } from "@ambit/shared/kube/objects.ts";
+import type { Deployment, ReplicaSet } from "@ambit/shared/kube/objects/apps.ts";
+import { type Condition, findCondition } from "@ambit/shared/kube/objects/meta.ts";
 import { limits, sizeOf, wantedOf } from "./replicas.ts";
 
 export type Status = NonNullable<Deployment["status"]>;

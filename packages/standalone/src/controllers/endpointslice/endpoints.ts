@@ -1,6 +1,8 @@
 // Which pods stand behind a service, at which addresses and ports, and in which condition?
 
-import type { Endpoint, EndpointPort, Node, Pod, Service, ServicePort } from "@ambit/shared/kube/objects.ts";
+import type { Node, Service, ServicePort } from "@ambit/shared/kube/objects/core.ts";
+import type { Endpoint, EndpointPort } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { matchesLabels } from "@ambit/shared/kube/selector.ts";
 import { isReady, isTerminal } from "../pods/state.ts";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EndpointSlice, Endpoints, Service } from "@ambit/shared/kube/objects.ts";
+import type { Endpoints, Service } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
 import { node, type PodInit, pod, shown, view } from "../test/fixtures.ts";
 import { backendsOf } from "./endpoints.ts";
 import { reconcileService } from "./reconcile.ts";

@@ -1,7 +1,9 @@
 // Which EndpointSlices and which legacy Endpoints object shall a service have?
 
 import { isDeepStrictEqual } from "node:util";
-import { type EndpointPort, type EndpointSlice, type Endpoints, keyOf, type Service } from "@ambit/shared/kube/objects.ts";
+import type { Endpoints, Service } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointPort, EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { matchesLabels } from "@ambit/shared/kube/selector.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";

@@ -3,7 +3,9 @@
 import { createHash } from "node:crypto";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
-import type { Event, KubeObject, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Event } from "@ambit/shared/kube/objects/core.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES, type Resource } from "@ambit/shared/kube/resources.ts";
 import type { Action } from "./plan.ts";
 

@@ -1,6 +1,6 @@
 // What are the objects of one kind, counting what we wrote ourselves and have not seen come back yet?
 
-import { type KubeObject, keyOf } from "@ambit/shared/kube/objects.ts";
+import { type KubeObject, keyOf } from "@ambit/shared/kube/objects/meta.ts";
 import type { ReflectorEvent } from "@ambit/shared/kube/relist.ts";
 import type { Lister } from "./view.ts";
 

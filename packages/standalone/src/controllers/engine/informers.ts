@@ -1,7 +1,7 @@
 // What does every kind of object look like now: one reflector per served resource, shared by all controllers?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { KubeObject } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import { createReflector, type ReflectorEvent } from "@ambit/shared/kube/reflector.ts";
 import { type Resource, resourceName } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";

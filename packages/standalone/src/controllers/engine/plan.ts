@@ -1,7 +1,7 @@
 // What does a controller want done, and why?
 
 import type { DeleteOptions, PatchRequest } from "@ambit/shared/kube/client.ts";
-import type { KubeObject } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import type { Resource, ResourceKey } from "@ambit/shared/kube/resources.ts";
 
 export type Action =

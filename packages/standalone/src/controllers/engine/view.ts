@@ -1,22 +1,10 @@
 // What does a controller see: the objects of each kind, at one moment?
 
-import type {
-  ConfigMap,
-  ControllerRevision,
-  DaemonSet,
-  Deployment,
-  EndpointSlice,
-  Endpoints,
-  Job,
-  KubeObject,
-  Lease,
-  Namespace,
-  Node,
-  Pod,
-  ReplicaSet,
-  Service,
-  ServiceAccount,
-} from "@ambit/shared/kube/objects.ts";
+import type { ControllerRevision, DaemonSet, Deployment, Job, ReplicaSet } from "@ambit/shared/kube/objects/apps.ts";
+import type { ConfigMap, Endpoints, Namespace, Node, Service, ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice, Lease } from "@ambit/shared/kube/objects/discovery.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES, type Resource } from "@ambit/shared/kube/resources.ts";
 
 export type Lister<T> = {

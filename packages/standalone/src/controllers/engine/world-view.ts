@@ -1,6 +1,6 @@
 // How do the caches of all kinds make one view, and which caches does an event belong to?
 
-import type { KubeObject } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import { type Resource, resourceName } from "@ambit/shared/kube/resources.ts";
 import { type Cache, createCache } from "./cache.ts";
 import { KIND_RESOURCES, type KindName, type Kinds, type View } from "./view.ts";

@@ -1,6 +1,6 @@
 // What must happen to an object because of its owners, and to its dependents before it may go? (pkg/controller/garbagecollector)
 
-import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects/meta.ts";
 import type { Action } from "../engine/plan.ts";
 import type { Graph, Held } from "./graph.ts";
 

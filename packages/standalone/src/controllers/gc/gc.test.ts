@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects/meta.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { shown } from "../test/fixtures.ts";
 import { collect, doubtful } from "./collect.ts";

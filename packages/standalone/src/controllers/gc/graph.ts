@@ -1,6 +1,6 @@
 // Who owns whom, over all kinds?
 
-import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects/meta.ts";
 import type { Resource } from "@ambit/shared/kube/resources.ts";
 
 export type Held = { readonly resource: Resource; readonly object: KubeObject };

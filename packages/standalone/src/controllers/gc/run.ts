@@ -1,7 +1,7 @@
 // How are owners, dependents and terminating namespaces looked after, over all kinds the server serves?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects.ts";
+import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects/meta.ts";
 import type { ReflectorEvent } from "@ambit/shared/kube/relist.ts";
 import { apiVersionOf, type Resource } from "@ambit/shared/kube/resources.ts";
 import { NOTHING, type Plan } from "../engine/plan.ts";

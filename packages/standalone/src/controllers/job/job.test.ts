@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Job } from "@ambit/shared/kube/objects.ts";
+import type { Job } from "@ambit/shared/kube/objects/apps.ts";
 import { ago, owner, type PodInit, pod, shown, statusIn, view } from "../test/fixtures.ts";
 import { reconcileJob } from "./reconcile.ts";
 

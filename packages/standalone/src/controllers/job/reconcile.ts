@@ -1,7 +1,9 @@
 // Which pods must a Job start or stop, and is it done or failed? (non-indexed; completions, parallelism, backoffLimit, deadline, TTL)
 
 import { isDeepStrictEqual } from "node:util";
-import { type Condition, controllerOf, type Job, keyOf, type Pod } from "@ambit/shared/kube/objects.ts";
+import type { Job } from "@ambit/shared/kube/objects/apps.ts";
+import { type Condition, controllerOf, keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { type Action, earlier, NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";

@@ -1,6 +1,6 @@
 // What is left to delete in a namespace that is being deleted, and may it go?
 
-import type { Namespace } from "@ambit/shared/kube/objects.ts";
+import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { NOTHING, type Plan } from "../engine/plan.ts";
 import type { Held } from "../gc/graph.ts";

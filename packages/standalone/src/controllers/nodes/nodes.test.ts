@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Lease, Taint } from "@ambit/shared/kube/objects.ts";
+import type { Lease } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Taint } from "@ambit/shared/kube/objects/pod.ts";
 import { collect } from "../podgc/reconcile.ts";
 import { ago, node, pod, shown, view } from "../test/fixtures.ts";
 import { reconcileNode } from "./reconcile.ts";

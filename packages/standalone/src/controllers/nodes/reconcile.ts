@@ -1,7 +1,10 @@
 // Is a node alive, and what happens to it and its pods when it is not? (pkg/controller/nodelifecycle)
 
 import { isDeepStrictEqual } from "node:util";
-import { type Condition, findCondition, keyOf, type Lease, type Node, type Pod, type Taint } from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { Lease } from "@ambit/shared/kube/objects/discovery.ts";
+import { type Condition, findCondition, keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod, Taint } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";

@@ -1,6 +1,7 @@
 // Which pods has everybody left behind: bound to a node that is gone, or deleted before they had one?
 
-import { keyOf, type Pod } from "@ambit/shared/kube/objects.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";

@@ -1,6 +1,6 @@
 // How many pods is "25%" of a number?
 
-import type { IntOrString } from "@ambit/shared/kube/objects.ts";
+import type { IntOrString } from "@ambit/shared/kube/objects/meta.ts";
 
 /** A count or a percentage of total. Undefined when the text is neither (the API server refuses such, so nothing is assumed here). */
 export const scaled = (value: IntOrString | undefined, total: number, round: "up" | "down"): number | undefined => {

@@ -1,6 +1,6 @@
 // Which objects does a controller own, which orphans may it adopt, which must it let go?
 
-import { controllerOf, type KubeObject, type LabelSelector } from "@ambit/shared/kube/objects.ts";
+import { controllerOf, type KubeObject, type LabelSelector } from "@ambit/shared/kube/objects/meta.ts";
 import type { Resource } from "@ambit/shared/kube/resources.ts";
 import { matchesSelector } from "@ambit/shared/kube/selector.ts";
 import type { Action } from "../engine/plan.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { PodTemplateSpec } from "@ambit/shared/kube/objects.ts";
+import type { PodTemplateSpec } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { groupVersionsOf, resourcesOf } from "../discovery/parse.ts";
 import { emptyNamespace, finalized, isTerminating } from "../namespace/reconcile.ts";

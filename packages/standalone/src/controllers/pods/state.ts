@@ -1,6 +1,7 @@
 // Is a pod active, ready, available, and which of several goes first?
 
-import { findCondition, type KubeObject, type Pod, type PodTemplateSpec } from "@ambit/shared/kube/objects.ts";
+import { findCondition, type KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod, PodTemplateSpec } from "@ambit/shared/kube/objects/pod.ts";
 
 export const isTerminal = (pod: Pod): boolean => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 

@@ -1,7 +1,7 @@
 // Do two pod templates say the same, and what short name has a template?
 
 import { createHash } from "node:crypto";
-import type { PodTemplateSpec } from "@ambit/shared/kube/objects.ts";
+import type { PodTemplateSpec } from "@ambit/shared/kube/objects/pod.ts";
 
 export const POD_TEMPLATE_HASH = "pod-template-hash";
 

@@ -1,6 +1,8 @@
 // Which pods must a ReplicaSet create or delete, and what is its status?
 
-import { keyOf, type Pod, type ReplicaSet } from "@ambit/shared/kube/objects.ts";
+import type { ReplicaSet } from "@ambit/shared/kube/objects/apps.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { matchesLabels } from "@ambit/shared/kube/selector.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";

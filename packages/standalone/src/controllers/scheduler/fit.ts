@@ -1,14 +1,8 @@
 // May this pod run on this node, and if not, why not?
 
-import type {
-  LabelSelectorRequirement,
-  Node,
-  NodeSelectorTerm,
-  Pod,
-  PodAffinityTerm,
-  Taint,
-  Toleration,
-} from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { LabelSelectorRequirement } from "@ambit/shared/kube/objects/meta.ts";
+import type { NodeSelectorTerm, Pod, PodAffinityTerm, Taint, Toleration } from "@ambit/shared/kube/objects/pod.ts";
 import { matchesLabels, matchesRequirement, matchesSelector } from "@ambit/shared/kube/selector.ts";
 import { isActive } from "../pods/state.ts";
 

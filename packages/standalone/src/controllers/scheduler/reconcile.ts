@@ -1,7 +1,9 @@
 // On which node shall a pod run?
 
 import { isDeepStrictEqual } from "node:util";
-import { type Condition, controllerOf, findCondition, keyOf, type Node, type Pod } from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import { type Condition, controllerOf, findCondition, keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Node, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { node, owner, pod } from "../test/fixtures.ts";
 import { choose } from "./reconcile.ts";
 

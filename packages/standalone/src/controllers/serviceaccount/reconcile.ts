@@ -1,6 +1,6 @@
 // Does every namespace have its "default" service account and the cluster's CA certificate?
 
-import type { ConfigMap, Namespace } from "@ambit/shared/kube/objects.ts";
+import type { ConfigMap, Namespace } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { type Action, NOTHING, type Plan } from "../engine/plan.ts";
 import type { Controller, View } from "../engine/view.ts";

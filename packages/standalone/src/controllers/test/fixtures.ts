@@ -1,7 +1,10 @@
 // What do small objects and views for the controllers' tables look like?
 
-import type { KubeObject, Node, Pod, ReplicaSet, Taint } from "@ambit/shared/kube/objects.ts";
-import { keyOf } from "@ambit/shared/kube/objects.ts";
+import type { ReplicaSet } from "@ambit/shared/kube/objects/apps.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
+import { keyOf } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod, Taint } from "@ambit/shared/kube/objects/pod.ts";
 import type { Action, Plan } from "../engine/plan.ts";
 import type { Lister, View } from "../engine/view.ts";
 

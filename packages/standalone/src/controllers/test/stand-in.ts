@@ -2,7 +2,10 @@
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
-import type { Condition, Lease, Node, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { Lease } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Condition } from "@ambit/shared/kube/objects/meta.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";

@@ -1,7 +1,8 @@
 // Which names does the cluster have, and what do they resolve to?
 
 import { type Ip, ipBytes, parseIp } from "@ambit/shared/addr/ip.ts";
-import type { EndpointSlice, Service } from "@ambit/shared/kube/objects.ts";
+import type { Service } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
 
 export type SrvData = { readonly target: string; readonly port: number };
 /** What one name holds; a name that only leads to others holds nothing and yet exists. */

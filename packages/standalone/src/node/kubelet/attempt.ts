@@ -3,7 +3,8 @@
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
-import type { Container, IntOrString, Probe } from "@ambit/shared/kube/objects.ts";
+import type { IntOrString } from "@ambit/shared/kube/objects/meta.ts";
+import type { Container, Probe } from "@ambit/shared/kube/objects/pod.ts";
 import type { Attempt } from "../pod/probe.ts";
 import { type ExecTarget, execToEnd } from "./exec.ts";
 

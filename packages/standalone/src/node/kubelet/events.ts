@@ -1,7 +1,7 @@
 // How do a pod's readers learn what happened to it (kubectl describe)?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
-import type { Event } from "@ambit/shared/kube/objects.ts";
+import type { Event } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { KubeletDeps, Log } from "./deps.ts";

@@ -1,6 +1,7 @@
 // Which pods belong to this node, and who works on each?
 
-import type { ConfigMap, Pod, Secret } from "@ambit/shared/kube/objects.ts";
+import type { ConfigMap, Secret } from "@ambit/shared/kube/objects/core.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Reflector } from "@ambit/shared/kube/reflector.ts";
 import { freePodNumber } from "../network/addresses.ts";
 import type { PodRecord } from "../pod/record.ts";

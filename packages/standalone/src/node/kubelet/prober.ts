@@ -1,6 +1,6 @@
 // Who asks a running container's probes again and again, and what do they say now?
 
-import type { Container, Probe } from "@ambit/shared/kube/objects.ts";
+import type { Container, Probe } from "@ambit/shared/kube/objects/pod.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { afterAttempt, INITIAL, type ProbeState, timing } from "../pod/probe.ts";
 import { type AttemptTarget, attempt } from "./attempt.ts";

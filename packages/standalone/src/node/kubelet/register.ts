@@ -2,7 +2,9 @@
 
 import { hostname, release } from "node:os";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
-import type { Condition, Lease, Node } from "@ambit/shared/kube/objects.ts";
+import type { Node } from "@ambit/shared/kube/objects/core.ts";
+import type { Lease } from "@ambit/shared/kube/objects/discovery.ts";
+import type { Condition } from "@ambit/shared/kube/objects/meta.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { kubeletSocket } from "../instance.ts";
 import { LAST_POD, podRanges } from "../network/addresses.ts";

@@ -1,6 +1,6 @@
 // How is one container of a pod run: started, watched, probed, stopped, and its end recorded?
 
-import type { Container, Pod, Probe } from "@ambit/shared/kube/objects.ts";
+import type { Container, Pod, Probe } from "@ambit/shared/kube/objects/pod.ts";
 import { destroyCgroup, killCgroup } from "../container/cgroup.ts";
 import type { LaunchPlan } from "../container/launch.ts";
 import { captureOutput, dropOldLogs, type LogSink, logFile, type PodRef } from "../container/logs.ts";

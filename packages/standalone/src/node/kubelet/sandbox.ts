@@ -2,7 +2,7 @@
 
 import { lstatSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Container, Pod } from "@ambit/shared/kube/objects.ts";
+import type { Container, Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { LaunchPlan, Mount, User } from "../container/launch.ts";
 import { commandLine } from "../images.ts";

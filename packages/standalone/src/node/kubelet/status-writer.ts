@@ -1,7 +1,7 @@
 // How does a pod's status reach the API server, and how is its deletion completed there?
 
 import { isNotFound } from "@ambit/shared/kube/error.ts";
-import type { Pod, PodStatus } from "@ambit/shared/kube/objects.ts";
+import type { Pod, PodStatus } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { PodRef } from "../container/logs.ts";
 import type { KubeletDeps } from "./deps.ts";

@@ -1,6 +1,6 @@
 // How does a pod get its service account tokens, and when new ones?
 
-import type { TokenRequest } from "@ambit/shared/kube/objects.ts";
+import type { TokenRequest } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { PodRef } from "../container/logs.ts";
 import { type TokenRef, tokenKey } from "../pod/volumes.ts";

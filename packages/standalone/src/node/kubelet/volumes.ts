@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, normalize } from "node:path";
-import type { Pod, Volume } from "@ambit/shared/kube/objects.ts";
+import type { Pod, Volume } from "@ambit/shared/kube/objects/pod.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { isProjected, type VolumeContext, type VolumeFiles, volumeFiles } from "../pod/volumes.ts";
 import { runTool, tryTool } from "../tools/run.ts";

@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { isConflict } from "@ambit/shared/kube/error.ts";
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { createCgroup, destroyCgroup } from "../container/cgroup.ts";
 import { type PodRef, podLogDir } from "../container/logs.ts";
 import { nodeRunDir, podCgroup, podNetns } from "../instance.ts";

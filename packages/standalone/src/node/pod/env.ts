@@ -1,6 +1,7 @@
 // Which environment does a container get?
 
-import type { ConfigMap, Container, EnvVar, Pod, Secret } from "@ambit/shared/kube/objects.ts";
+import type { ConfigMap, Secret } from "@ambit/shared/kube/objects/core.ts";
+import type { Container, EnvVar, Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { fieldValue, type NodeCapacity, type PodPlace, resourceValue } from "./fields.ts";
 

@@ -1,6 +1,6 @@
 // What do /etc/resolv.conf, /etc/hosts and /etc/hostname of a pod say?
 
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 
 export type DnsFacts = {
   readonly clusterDns: readonly string[];

@@ -1,6 +1,6 @@
 // What does a downward API field of a pod say?
 
-import type { Pod } from "@ambit/shared/kube/objects.ts";
+import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 
 /** What is known of a pod's place beyond its object: its addresses may be newer than its status. */

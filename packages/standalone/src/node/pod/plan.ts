@@ -1,6 +1,6 @@
 // What is to be done next for a pod, given its spec and how its containers stand?
 
-import type { Container, PodSpec } from "@ambit/shared/kube/objects.ts";
+import type { Container, PodSpec } from "@ambit/shared/kube/objects/pod.ts";
 import { type ContainerRecord, containerOf, type PodRecord } from "./record.ts";
 
 export type ContainerRole = "init" | "sidecar" | "app";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Container, Pod, PodSpec, Volume } from "@ambit/shared/kube/objects.ts";
+import type { Container, Pod, PodSpec, Volume } from "@ambit/shared/kube/objects/pod.ts";
 import fc from "fast-check";
 import { commandLine, imageRepository, parseImageTable } from "../images.ts";
 import { containerEnv, expand, type Lookups } from "./env.ts";

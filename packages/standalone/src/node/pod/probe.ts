@@ -1,6 +1,6 @@
 // When does a row of probe results change what a probe says?
 
-import type { Probe } from "@ambit/shared/kube/objects.ts";
+import type { Probe } from "@ambit/shared/kube/objects/pod.ts";
 
 /** What one attempt showed. */
 export type Attempt = { readonly ok: true } | { readonly ok: false; readonly detail: string };

@@ -1,6 +1,7 @@
 // Which status does a pod have, given its spec and how its containers stand?
 
-import type { Condition, Container, ContainerState, ContainerStatus, Pod, PodStatus } from "@ambit/shared/kube/objects.ts";
+import type { Condition } from "@ambit/shared/kube/objects/meta.ts";
+import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from "@ambit/shared/kube/objects/pod.ts";
 import { allContainers, type PodPlan, roleOf } from "./plan.ts";
 import { type ContainerRecord, containerOf, type PodRecord, type Terminated } from "./record.ts";
 

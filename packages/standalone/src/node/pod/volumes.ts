@@ -1,6 +1,6 @@
 // Which files does a projected, configMap, secret or downwardAPI volume hold?
 
-import type { DownwardItem, KeyToPath, Pod, ProjectedSource, Volume } from "@ambit/shared/kube/objects.ts";
+import type { DownwardItem, KeyToPath, Pod, ProjectedSource, Volume } from "@ambit/shared/kube/objects/pod.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { Lookups } from "./env.ts";
 import { fieldValue, type NodeCapacity, type PodPlace, resourceValue } from "./fields.ts";

@@ -1,6 +1,7 @@
 // Which nftables rules carry Service addresses to endpoints?
 
-import type { EndpointSlice, Service } from "@ambit/shared/kube/objects.ts";
+import type { Service } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
 
 export const TABLE = "ambit-services";
 

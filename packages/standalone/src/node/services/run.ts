@@ -1,6 +1,7 @@
 // Who keeps the node's Service rules equal to the Services and EndpointSlices?
 
-import type { EndpointSlice, Service } from "@ambit/shared/kube/objects.ts";
+import type { Service } from "@ambit/shared/kube/objects/core.ts";
+import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
 import type { Reflector } from "@ambit/shared/kube/reflector.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Log } from "../kubelet/deps.ts";
