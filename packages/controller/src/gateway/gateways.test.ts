@@ -127,11 +127,7 @@ const cases: readonly {
 ];
 for (const c of cases)
   test(`Gateway: ${c.name}`, () => {
-    const s = gatewayStatus(
-      c.gateway,
-      { service: c.service, deployment: c.deployment, serviceAccount: c.serviceAccount },
-      SETTINGS,
-    );
+    const s = gatewayStatus(c.gateway, { service: c.service, deployment: c.deployment, serviceAccount: c.serviceAccount }, SETTINGS);
     assert.deepEqual([s.conditions.map((x) => x.reason), s.addresses?.map((a) => a.value)], [[c.accepted, c.programmed], c.addresses]);
   });
 

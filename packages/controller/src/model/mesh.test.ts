@@ -20,6 +20,7 @@ import {
   peerAuth,
   pod,
   service,
+  serviceAccount,
   slice,
   toService,
 } from "./test/fixtures.ts";
@@ -48,6 +49,7 @@ const universe: { readonly [K in keyof InputTypes]: readonly InputTypes[K][] } =
     }),
   ],
   deployments: [deployment("shop", "wp", true, "uid-shop-wp"), deployment("shop", "wp", false, "uid-shop-wp")],
+  serviceAccounts: [serviceAccount("shop", "wp"), serviceAccount("shop", "wp", "uid-shop-wp")],
   gatewayClasses: [gatewayClass()],
   gateways: [gateway("shop", "wp"), gateway("shop", "wp", { ready: false }), gateway("shop", "wp", { waypointFor: "all" })],
   httpRoutes: [
