@@ -44,7 +44,7 @@ const setOptions = async (world: World, value: string): Promise<void> => {
 /** Each node's ztunnel keeps its socket in a directory of the node, which outlives the pod: the profile goes there too. */
 const found = (world: World): { node: string; file: string }[] =>
   ["node1", "node2"].flatMap((node) =>
-    globSync(`/run/ambit/${world.cluster.id}/${node}/host/run/ztunnel/*.cpuprofile`).map((file) => ({ node, file })),
+    globSync(`/run/ambit/${world.cluster.id}/${node}/run/ztunnel/*.cpuprofile`).map((file) => ({ node, file })),
   );
 
 export const startProfiling = (world: World): Promise<void> => setOptions(world, "NODE_OPTIONS=--cpu-prof --cpu-prof-dir=/var/run/ztunnel");
