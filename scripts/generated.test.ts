@@ -1,3 +1,5 @@
+// Are the generated files what their generators write?
+
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,5 @@
+// Is a waypoint pod's environment read whole, with every mistake named?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { envFrom } from "@ambit/shared/runtime/env.ts";

@@ -1,3 +1,5 @@
+// Is ztunnel's environment read as Istio's ztunnel reads it?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { envFrom } from "@ambit/shared/runtime/env.ts";

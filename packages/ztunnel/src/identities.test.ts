@@ -1,3 +1,5 @@
+// Is a certificate kept for exactly as long as a pod of its identity is served?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";

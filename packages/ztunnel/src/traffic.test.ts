@@ -1,3 +1,5 @@
+// Do metrics and access log tell of a connection as Istio's ztunnel does?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";

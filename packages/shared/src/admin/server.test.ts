@@ -1,3 +1,5 @@
+// Do the operator's small servers route, refuse and report?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { err, ok } from "../runtime/result.ts";

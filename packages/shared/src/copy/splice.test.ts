@@ -1,3 +1,5 @@
+// Do two streams become one connection, with half-closes, back-pressure and cuts?
+
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";

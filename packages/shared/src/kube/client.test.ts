@@ -1,3 +1,5 @@
+// Does the client ask as Kubernetes wants, and tell failures apart?
+
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,5 @@
+// Who may take or keep the lease, and when?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LEASE_TIMES, microTime, mustStep, nextStep, observe, released } from "./lease.ts";

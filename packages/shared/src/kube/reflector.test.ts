@@ -1,3 +1,5 @@
+// Does a reflector hold what the server holds, through restarts and gaps?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { realWorld } from "../runtime/run.ts";

@@ -1,3 +1,5 @@
+// Do events lead from what is held to exactly what was listed?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+// Which labels does a selector select?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LabelSelector } from "./objects/meta.ts";

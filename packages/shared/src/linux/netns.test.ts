@@ -1,3 +1,5 @@
+// Are sockets made inside a namespace and used outside it?
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";

@@ -1,3 +1,5 @@
+// Is the end of a process told once?
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

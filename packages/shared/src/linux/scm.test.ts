@@ -1,3 +1,5 @@
+// Do messages and open files pass between processes?
+
 import assert from "node:assert/strict";
 import { closeSync, fstatSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,5 @@
+// Does a dump show certificates and no key?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { testAuthority } from "../ca/fixture.ts";

@@ -1,3 +1,5 @@
+// Is what both proxies read from their environment read the same way?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { envFrom } from "../runtime/env.ts";

@@ -1,3 +1,5 @@
+// Are workloads, candidates and verdicts told whole?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PolicySet } from "../authz/authorize.ts";

@@ -1,3 +1,5 @@
+// Are all labels there, and honest about what is not known?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aService, aWorkload } from "../state/fixtures.ts";

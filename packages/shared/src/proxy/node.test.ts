@@ -1,3 +1,5 @@
+// Does a proxy introduce itself as Istio's do?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { xdsNode } from "./node.ts";

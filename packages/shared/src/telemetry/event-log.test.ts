@@ -1,3 +1,5 @@
+// Do events read as log lines, with trouble as a warning?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ip } from "../state/fixtures.ts";

@@ -1,3 +1,5 @@
+// Are log levels read, printed and applied by scope?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { enabled, formatLevels, levelsText, parseLevels } from "./log-levels.ts";

@@ -1,3 +1,5 @@
+// Does one event stay one line, as Istio writes it?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bare, jsonLine, type LogEvent, rfc3339Micros, textLine } from "./log-line.ts";

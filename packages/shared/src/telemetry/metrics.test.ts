@@ -1,3 +1,5 @@
+// Are metrics exposed in both formats, as Prometheus reads them?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createMetrics } from "./metrics.ts";

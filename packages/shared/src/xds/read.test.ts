@@ -1,3 +1,5 @@
+// Is of an update exactly that read which is whole and rightly named?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aService, aWorkload } from "../state/fixtures.ts";

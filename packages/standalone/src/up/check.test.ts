@@ -1,3 +1,5 @@
+// Is what the machine lacks told in one sentence each?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Facts, missing, REQUIRED_PROGRAMS } from "./check.ts";

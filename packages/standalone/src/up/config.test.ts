@@ -1,3 +1,5 @@
+// Are the options of `ambit up` read whole, with mistakes named?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseUp } from "./config.ts";

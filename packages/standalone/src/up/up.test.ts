@@ -1,3 +1,5 @@
+// Does a cluster come up, survive kills of its parts, and leave nothing behind?
+
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

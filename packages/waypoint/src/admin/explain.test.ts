@@ -1,3 +1,5 @@
+// Does explain tell what would happen to a request, and why?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_MATCH } from "@ambit/shared/authz/types.ts";

@@ -1,3 +1,5 @@
+// Which fields pass a proxy, and how do several of one name become one?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asRecord, editFields, endToEnd, isFieldValue, joined, safeTrailers } from "./fields.ts";

@@ -1,3 +1,5 @@
+// Is a chunked body read strictly, however it is cut?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

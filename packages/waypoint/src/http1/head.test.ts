@@ -1,3 +1,5 @@
+// Is a head read in one way only, or refused?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

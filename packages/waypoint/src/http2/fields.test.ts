@@ -1,3 +1,5 @@
+// Are HTTP/2 header lists read strictly, and written as HTTP/2 wants them?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readRequest, readResponse } from "./fields.ts";

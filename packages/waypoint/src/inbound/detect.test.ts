@@ -1,3 +1,5 @@
+// Do the first bytes tell the protocol, however they arrive?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

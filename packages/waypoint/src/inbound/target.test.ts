@@ -1,3 +1,5 @@
+// Does a waypoint serve exactly what is its own?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aService, aWorkload, ip } from "@ambit/shared/state/fixtures.ts";

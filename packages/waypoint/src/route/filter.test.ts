@@ -1,3 +1,5 @@
+// Do filters edit paths, headers and redirects as the Gateway API says?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Filter, HeaderEdits, PathRewrite } from "@ambit/shared/route/types.ts";

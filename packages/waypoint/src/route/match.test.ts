@@ -1,3 +1,5 @@
+// Does a rule match what the Gateway API says it matches?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RouteMatch, RouteRule, ValueMatch } from "@ambit/shared/route/types.ts";

@@ -1,3 +1,5 @@
+// Is a path made one that every reader takes the same way?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

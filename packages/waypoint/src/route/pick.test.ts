@@ -1,3 +1,5 @@
+// Do backends get the shares that their weights say?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

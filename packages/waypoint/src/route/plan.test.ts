@@ -1,3 +1,5 @@
+// Is a request planned by the first rule that matches it?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aPort, aRule, owned, toService } from "../test/rig.ts";

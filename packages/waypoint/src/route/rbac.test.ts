@@ -1,3 +1,5 @@
+// Are policies asked about what a waypoint really knows of a request?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { authorize } from "@ambit/shared/authz/authorize.ts";

@@ -1,3 +1,5 @@
+// Does the access log read as Istio's, with nothing that breaks a line?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accessJson, accessText } from "./access-line.ts";

@@ -1,3 +1,5 @@
+// Does a whole waypoint serve, tell of itself, and refuse what is not its own?
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";

@@ -1,3 +1,5 @@
+// Does HTTP/1.1 pass through a waypoint whole, both connections kept?
+
 import assert from "node:assert/strict";
 import { Agent } from "node:http";
 import { test } from "node:test";

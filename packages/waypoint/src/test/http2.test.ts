@@ -1,3 +1,5 @@
+// Does HTTP/2 pass through a waypoint whole, also to and from HTTP/1.1?
+
 import assert from "node:assert/strict";
 import { createServer as createHttp1 } from "node:http";
 import { connect, constants, createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";

@@ -1,3 +1,5 @@
+// Does a mirror get its copy without touching the request itself?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, backend, echo } from "./helpers.ts";

@@ -1,3 +1,5 @@
+// Are failing backends retried, and hanging ones given up, as the rule says?
+
 import assert from "node:assert/strict";
 import { createServer as createTcp, type Socket } from "node:net";
 import { test } from "node:test";

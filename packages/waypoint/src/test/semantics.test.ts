@@ -1,3 +1,5 @@
+// Are HTTP's rules for bodies, connections and policies kept on the way through?
+
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";

@@ -1,3 +1,5 @@
+// Do bytes that are not HTTP pass a waypoint as they are?
+
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";

@@ -1,3 +1,5 @@
+// Does an upgraded connection carry bytes both ways?
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";

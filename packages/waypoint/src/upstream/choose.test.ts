@@ -1,3 +1,5 @@
+// Is the right endpoint chosen, and reached as the one it must be?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aService, aPort as aServicePort, aWorkload } from "@ambit/shared/state/fixtures.ts";

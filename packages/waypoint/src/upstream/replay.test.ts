@@ -1,3 +1,5 @@
+// Can a body be sent again, without being held for ever?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Body } from "../http/message.ts";

@@ -1,3 +1,5 @@
+// Is exactly that tried again which may be?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MeshErrorCode } from "@ambit/shared/errors/codes.ts";

@@ -1,3 +1,5 @@
+// Does a policy push end the connections that it denies, and no others?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_MATCH, type Policy } from "@ambit/shared/authz/types.ts";

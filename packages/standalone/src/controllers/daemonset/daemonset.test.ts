@@ -1,3 +1,5 @@
+// Does every node that should have a daemon's pod have one, at the right revision?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ControllerRevision, DaemonSet } from "@ambit/shared/kube/objects/apps.ts";

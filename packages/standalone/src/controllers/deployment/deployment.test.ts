@@ -1,3 +1,5 @@
+// Does a rollout keep to its limits and always end?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";

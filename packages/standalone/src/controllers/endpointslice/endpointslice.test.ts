@@ -1,3 +1,5 @@
+// Are a Service's endpoints those pods that serve it?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Endpoints, Service } from "@ambit/shared/kube/objects/core.ts";

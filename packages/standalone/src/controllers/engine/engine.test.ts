@@ -1,3 +1,5 @@
+// Does a controller see its own writes, and work each key once at a time?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";

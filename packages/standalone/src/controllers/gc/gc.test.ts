@@ -1,3 +1,5 @@
+// Is garbage collected, and nothing that is still owned?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubeObject, OwnerReference } from "@ambit/shared/kube/objects/meta.ts";

@@ -1,3 +1,5 @@
+// Does a Job run as many pods as it needs, and stop when it should?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Job } from "@ambit/shared/kube/objects/apps.ts";

@@ -1,3 +1,5 @@
+// When is a node silent, and what follows?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Lease } from "@ambit/shared/kube/objects/discovery.ts";

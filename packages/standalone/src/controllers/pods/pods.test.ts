@@ -1,3 +1,5 @@
+// Are templates, availability and namespace defaults decided as Kubernetes does?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PodTemplateSpec } from "@ambit/shared/kube/objects/pod.ts";

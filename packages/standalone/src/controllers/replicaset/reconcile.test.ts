@@ -1,3 +1,5 @@
+// Does a ReplicaSet keep its count, and say what it has?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { node, owner, pod, replicaSet, shown, statusIn, view } from "../test/fixtures.ts";

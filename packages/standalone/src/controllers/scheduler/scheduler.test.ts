@@ -1,3 +1,5 @@
+// Does a pod land on a node where it may run?
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Node } from "@ambit/shared/kube/objects/core.ts";

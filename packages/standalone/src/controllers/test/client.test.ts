@@ -1,3 +1,5 @@
+// Do client and reflector hold against the real API server?
+
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

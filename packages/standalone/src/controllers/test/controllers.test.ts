@@ -1,3 +1,5 @@
+// Do the controllers bring real objects to their wanted state, as kubectl sees it?
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,3 +1,5 @@
+// Are containers started, limited, logged and ended as asked, on the real kernel?
+
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

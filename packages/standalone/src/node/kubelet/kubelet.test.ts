@@ -1,3 +1,5 @@
+// Does a real node run real pods as the API server asks?
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";

@@ -1,3 +1,5 @@
+// Do pods and nodes reach each other, and does removal leave nothing?
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";

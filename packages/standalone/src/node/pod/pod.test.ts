@@ -1,3 +1,5 @@
+// Are a pod's plan, environment, volumes and status those that Kubernetes documents?
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Container, Pod, PodSpec, Volume } from "@ambit/shared/kube/objects/pod.ts";

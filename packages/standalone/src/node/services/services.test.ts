@@ -1,3 +1,5 @@
+// Do service addresses lead to ready endpoints, in the plan and in real namespaces?
+
 import assert from "node:assert/strict";
 import dgram from "node:dgram";
 import { once } from "node:events";

@@ -1,3 +1,5 @@
+// Is what an instance owns on this machine known again after a kill?
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
