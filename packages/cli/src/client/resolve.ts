@@ -9,7 +9,7 @@ import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { UserError } from "./mesh.ts";
 
 /** The Service names a host may stand for, seen from a namespace: "a", "a.ns", "a.ns.svc", "a.ns.svc.<domain>". */
-const serviceNames = (host: string, namespace: string): { namespace: string; name: string } | undefined => {
+export const serviceNames = (host: string, namespace: string): { namespace: string; name: string } | undefined => {
   const [name, ns, svc, ...domain] = host.split(".");
   if (name === undefined || name === "") return undefined;
   if (ns === undefined) return { namespace, name };
