@@ -85,7 +85,12 @@ const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonl
   const { rootNamespace: namespace, clusterDomain, trustDomain } = config.mesh;
   const review = createTokenReviewer({ client, audiences: config.audiences, world });
   const serving = createServingCertificate(root, servingNames({ service: config.serviceName, namespace, clusterDomain }), world);
-  const discovery = createDiscovery({ mesh: model.mesh, review, log: eventLog(logger.scope("ads"), "info") });
+  const discovery = createDiscovery({
+    mesh: model.mesh,
+    review,
+    ztunnelAccounts: config.trustedNodeAccounts,
+    log: eventLog(logger.scope("ads"), "info"),
+  });
   const ca = createCaService({
     root,
     review,

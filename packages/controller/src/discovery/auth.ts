@@ -14,8 +14,11 @@ export type ProxyClient = {
 
 const text = (v: unknown): string | undefined => (typeof v === "string" && v !== "" ? v : undefined);
 
-/** The node's own description must not contradict its token; it decides nothing that the token does not allow. */
-export const identifyProxy = (caller: Caller, node: Node): Result<ProxyClient> => {
+/**
+ * The node's own description must not contradict its token; it decides nothing that the token does not allow. Whoever sees the
+ * whole mesh must run as one of `ztunnelAccounts` ("ns/sa"): any pod may mount a token for our audience.
+ */
+export const identifyProxy = (caller: Caller, node: Node, ztunnelAccounts: readonly string[]): Result<ProxyClient> => {
   const [kind = "", , name = ""] = node.id.split("~");
   if (kind !== "ztunnel" && kind !== "waypoint") return err(`node type ${JSON.stringify(kind)} is not served: want ztunnel or waypoint`);
   const claimed = {
@@ -26,6 +29,9 @@ export const identifyProxy = (caller: Caller, node: Node): Result<ProxyClient> =
     return err(
       `the node says ${claimed.namespace}/${claimed.serviceAccount}, its token belongs to ${caller.namespace}/${caller.serviceAccount}`,
     );
+  const account = `${caller.namespace}/${caller.serviceAccount}`;
+  if (kind === "ztunnel" && !ztunnelAccounts.includes(account))
+    return err(`${account} is no ztunnel: those run as ${ztunnelAccounts.join(" or ")}`);
   const gateway = text(node.metadata.GATEWAY_NAME) ?? caller.serviceAccount;
   return ok({ kind, ...claimed, gateway: kind === "waypoint" ? `${caller.namespace}/${gateway}` : undefined });
 };

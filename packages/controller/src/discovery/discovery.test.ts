@@ -27,6 +27,7 @@ const TOKENS: Readonly<Record<string, Caller>> = {
   wp: { namespace: "shop", serviceAccount: "wp", pod: undefined },
   web: { namespace: "shop", serviceAccount: "web", pod: undefined },
 };
+const ZTUNNELS = ["istio-system/ztunnel"];
 const USE = { "istio.io/use-waypoint": "wp" };
 
 const start = async (t: TestContext) => {
@@ -54,7 +55,7 @@ const start = async (t: TestContext) => {
     world,
   );
   const serve = async (port: number) => {
-    const discovery = createDiscovery({ mesh: m.mesh, review, log });
+    const discovery = createDiscovery({ mesh: m.mesh, review, ztunnelAccounts: ZTUNNELS, log });
     const server = await serveGrpc({ bind: `127.0.0.1:${port}`, tls: serving, services: [discovery] });
     const close = async (): Promise<void> => {
       discovery.close();
@@ -195,11 +196,31 @@ test("a waypoint gets the services it owns, and only those; backends on demand w
   await w.until(() => w.record.includes(`Service - ${WEB}`), "a service that is no longer bound");
 });
 
-test("another service account gets no waypoint's services, whatever gateway it names", async (t) => {
+test("another service account gets nothing of the mesh, whatever gateway it names, until it has a waypoint", async (t) => {
   const rig = await start(t);
-  const w = connect(rig, { token: "web", node: waypoint, types: [WAYPOINT_SERVICE_TYPE] });
+  const types = [AUTHORIZATION_TYPE, ADDRESS_TYPE, WAYPOINT_SERVICE_TYPE];
+  const liar = connect(rig, { token: "web", node: waypoint, types });
+  const early = connect(rig, { token: "web", node: { ...waypoint, metadata: { NAMESPACE: "shop", GATEWAY_NAME: "web" } }, types });
+  await Promise.all([liar.synced(), early.synced()]);
+  rig.m.put("pods", pod("shop", "web-2", { ip: "10.244.1.4", labels: { app: "web" } }));
+  assert.deepEqual([liar.held.size, early.held.size], [0, 0]);
+  rig.m.put("gateways", gateway("shop", "web"));
+  await early.until(
+    () => early.held.has("Kubernetes//Pod/shop/web-2") && early.held.has(WEB),
+    "the addresses, now that there is a waypoint",
+  );
+  rig.m.remove("gateways", "shop/web");
+  await early.until(() => early.held.size === 0, "nothing, now that it has gone");
+  assert.equal(liar.held.size, 0);
+});
+
+test("a waypoint gets no ztunnel's policies", async (t) => {
+  const rig = await start(t);
+  rig.m.put("authorizationPolicies", authz("shop", "p", { rules: [{}] }));
+  const w = connect(rig, { token: "wp", node: waypoint, types: [AUTHORIZATION_TYPE, ADDRESS_TYPE] });
   await w.synced();
-  assert.equal(w.held.size, 0);
+  assert.equal(w.held.has("shop/p"), false);
+  assert.equal(w.held.has(WEB), true);
 });
 
 test("without a valid token, or with a description that contradicts it, there is no stream", async (t) => {
@@ -246,6 +267,12 @@ const identities: readonly { readonly name: string; readonly node: Node; readonl
     caller: "web",
     expect: 'node type "sidecar" is not served: want ztunnel or waypoint',
   },
+  {
+    name: "a ztunnel by its own word only",
+    node: { id: "ztunnel~10.244.1.2~web-1.shop~shop.svc.cluster.local", metadata: {} },
+    caller: "web",
+    expect: "shop/web is no ztunnel: those run as istio-system/ztunnel",
+  },
   { name: "another namespace", node: ztunnel, caller: "web", expect: "the node says istio-system/web, its token belongs to shop/web" },
   {
     name: "another account",
@@ -257,7 +284,7 @@ const identities: readonly { readonly name: string; readonly node: Node; readonl
 for (const c of identities)
   test(`identity: ${c.name}`, () => {
     const caller = TOKENS[c.caller];
-    const r = caller === undefined ? err("no such token") : identifyProxy(caller, c.node);
+    const r = caller === undefined ? err("no such token") : identifyProxy(caller, c.node, ZTUNNELS);
     assert.equal(
       r.ok ? [r.value.kind, `${r.value.namespace}/${r.value.serviceAccount}`, r.value.gateway].filter(Boolean).join(" ") : r.error,
       c.expect,

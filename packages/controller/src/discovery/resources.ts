@@ -13,6 +13,8 @@ export type SourceOptions<V, C> = {
   /** Names of other resources whose on-demand subscribers get this one too (a service's workloads). */
   readonly companionOf?: (value: V) => readonly string[];
   readonly visible: (client: C, value: V) => boolean;
+  /** Calls the listener when `visible` may answer differently for values that have not changed. */
+  readonly onVisibility?: (listener: () => void) => void;
   /** A value that cannot be encoded: its last good bytes stay. */
   readonly onBroken: (name: string, reason: string) => void;
 };
@@ -57,6 +59,10 @@ export const createSource = <V, C>(options: SourceOptions<V, C>): XdsSource<C> =
   collection.subscribe((changes) => {
     const changed = new Set(changes.flatMap((c) => (c.value === undefined ? remove(c.key) : put(c.key, c.value))));
     if (changed.size > 0) for (const listener of [...listeners]) listener(changed);
+  });
+
+  options.onVisibility?.(() => {
+    for (const listener of [...listeners]) listener("all");
   });
 
   return {
