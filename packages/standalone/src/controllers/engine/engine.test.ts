@@ -1,4 +1,4 @@
-// Does a controller see its own writes, and work each key once at a time?
+// Does a controller see its own writes at once, and when is a key due again?
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
