@@ -7,9 +7,8 @@ export const TUNNEL = "SPDY/3.1+portforward.k8s.io";
 
 export const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 
-/** The best protocol that both sides speak; the tunnel is a port-forward's only. */
-export const chooseProtocol = (offered: ReadonlySet<string>, what: { readonly tunnel: boolean }): string | undefined =>
-  [...(what.tunnel ? [TUNNEL] : []), ...PROTOCOLS].find((p) => offered.has(p));
+/** The best protocol that both sides speak. */
+export const chooseProtocol = (offered: ReadonlySet<string>): string | undefined => PROTOCOLS.find((p) => offered.has(p));
 
 export const frame = (channel: number, bytes: Uint8Array): Buffer => Buffer.concat([Buffer.of(channel), bytes]);
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseProtocol, exitStatus, parseFrame, parseResize, TUNNEL } from "./channels.ts";
+import { chooseProtocol, exitStatus, parseFrame, parseResize } from "./channels.ts";
 import { parseRequest } from "./requests.ts";
 
 const parse = (path: string) => {
@@ -58,11 +58,8 @@ test("frames, statuses, sizes", () => {
   assert.deepEqual(parseFrame(Buffer.from([1, 65])), { kind: "data", channel: 1, bytes: Buffer.from("A") });
   assert.deepEqual(parseFrame(Buffer.from([255, 0])), { kind: "close", channel: 0 });
   for (const bytes of [[], [255]]) assert.deepEqual(parseFrame(Buffer.from(bytes)), { kind: "invalid" });
-  const choose = (tunnel: boolean, ...offered: string[]) => chooseProtocol(new Set(offered), { tunnel });
-  assert.equal(choose(false, "v4.channel.k8s.io", "v5.channel.k8s.io"), "v5.channel.k8s.io");
-  assert.equal(choose(false, "channel.k8s.io"), undefined);
-  assert.equal(choose(true, "v4.channel.k8s.io", TUNNEL), TUNNEL);
-  assert.equal(choose(false, TUNNEL), undefined);
+  assert.equal(chooseProtocol(new Set(["v4.channel.k8s.io", "v5.channel.k8s.io"])), "v5.channel.k8s.io");
+  assert.equal(chooseProtocol(new Set(["channel.k8s.io"])), undefined);
   assert.deepEqual(exitStatus(0), { metadata: {}, status: "Success" });
   assert.match(JSON.stringify(exitStatus(7)), /"reason":"ExitCode","message":"7"/);
   assert.deepEqual(parseResize(Buffer.from('{"Width":80,"Height":24}')), { rows: 24, columns: 80 });

@@ -70,6 +70,9 @@ const agreed = <P extends string>(request: IncomingMessage, ours: readonly [...P
   return protocol;
 };
 
+const offersTunnel = (request: IncomingMessage): boolean =>
+  (request.headers["sec-websocket-protocol"] ?? "").split(",").some((p) => p.trim() === TUNNEL);
+
 export type Upgrades = {
   serve(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Cuts what is open. */
@@ -79,30 +82,42 @@ export type Upgrades = {
 export const createUpgrades = (deps: KubeletDeps, kubelet: Kubelet): Upgrades => {
   const { world } = deps;
   const open = new Set<Duplex>();
-  const tunnelled = (request: IncomingMessage): boolean => request.url?.startsWith("/portForward/") === true;
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
-    handleProtocols: (offered, request) => chooseProtocol(offered, { tunnel: tunnelled(request) }) ?? false,
+    handleProtocols: (offered) => chooseProtocol(offered) ?? false,
   });
+  const tunnels = new WebSocketServer({ noServer: true, clientTracking: false });
+  tunnels.on("headers", (headers) => headers.push(`Sec-WebSocket-Protocol: ${TUNNEL}`));
   const failed = (request: IncomingMessage, why: unknown): void => deps.log.warn("stream failed", { url: request.url, error: String(why) });
 
-  const onWebSocket = async (p: Plan, ws: WebSocket, broken: (why: string) => void): Promise<void> => {
-    if (p.kind === "remote") return p.serve(remoteOnWebSocket(ws, p.asked, world));
-    if (ws.protocol === TUNNEL) return portForwardOnSpdy(createWebSocketStream(ws), { world, netnsPath: p.netnsPath, broken });
-    return portForwardOnWebSocket(ws, p, world);
-  };
-  const upgradeToWebSocket = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const p = plan(deps, kubelet, request);
-    if (p.kind === "port-forward" && p.ports.length === 0 && !(request.headers["sec-websocket-protocol"] ?? "").includes(TUNNEL))
-      throw new Refused(400, "a port-forward on a WebSocket's channels needs a ports parameter");
-    webSockets.handleUpgrade(request, socket, head, (ws) => {
-      ws.on("error", () => ws.terminate());
-      onWebSocket(p, ws, (why) => failed(request, why)).catch((e: unknown) => {
-        failed(request, e);
-        ws.terminate();
-      });
+  const guard = (request: IncomingMessage, ws: WebSocket, serve: () => void | Promise<void>): void => {
+    ws.on("error", () => ws.terminate());
+    Promise.try(serve).catch((e: unknown) => {
+      failed(request, e);
+      ws.terminate();
     });
+  };
+  const upgradeToTunnel = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const p = plan(deps, kubelet, request);
+    if (p.kind !== "port-forward") throw new Refused(400, `${TUNNEL} carries port-forwards only`);
+    // Its slash is no character for a subprotocol's name (RFC 6455, §4.1), so ws is neither shown it nor asked to choose it.
+    delete request.headers["sec-websocket-protocol"];
+    tunnels.handleUpgrade(request, socket, head, (ws) =>
+      guard(request, ws, () =>
+        portForwardOnSpdy(createWebSocketStream(ws), { world, netnsPath: p.netnsPath, broken: (why) => failed(request, why) }),
+      ),
+    );
+  };
+  const upgradeToChannels = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const p = plan(deps, kubelet, request);
+    if (p.kind === "port-forward" && p.ports.length === 0)
+      throw new Refused(400, "a port-forward on a WebSocket's channels needs a ports parameter");
+    webSockets.handleUpgrade(request, socket, head, (ws) =>
+      guard(request, ws, () =>
+        p.kind === "remote" ? p.serve(remoteOnWebSocket(ws, p.asked, world)) : portForwardOnWebSocket(ws, p, world),
+      ),
+    );
   };
   const upgradeToSpdy = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const p = plan(deps, kubelet, request);
@@ -137,7 +152,8 @@ export const createUpgrades = (deps: KubeletDeps, kubelet: Kubelet): Upgrades =>
       socket.on("error", () => socket.destroy());
       try {
         const to = (request.headers.upgrade ?? "").toLowerCase();
-        if (to === "websocket") upgradeToWebSocket(request, socket, head);
+        if (to === "websocket" && offersTunnel(request)) upgradeToTunnel(request, socket, head);
+        else if (to === "websocket") upgradeToChannels(request, socket, head);
         else if (to === "spdy/3.1") upgradeToSpdy(request, socket, head);
         else throw new Refused(400, `the upgrade ${request.headers.upgrade} is not supported: use a WebSocket or SPDY/3.1`);
       } catch (e) {

@@ -8,7 +8,7 @@ import { forward } from "./port-forward.ts";
 import { flushed, type RemoteEnd } from "./remote.ts";
 
 const READ_AHEAD = 1024 * 1024;
-const PING_MS = 10_000;
+const PING_MS = 5_000;
 
 type Channels = {
   /** The channel as a stream: a v5 close ends the reading; a reader that is slow holds the WebSocket back. */

@@ -9,7 +9,7 @@ import { createStream, type SpdyStream, type StreamFeed } from "./stream.ts";
 const MAX_STREAMS = 1000;
 /** Answers a peer may leave unread. */
 const MAX_UNREAD_ANSWERS = 256 * 1024;
-const PING_MS = 10_000;
+const PING_MS = 5_000;
 const LINGER_MS = 10_000;
 
 export type SpdySession = {
