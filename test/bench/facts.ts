@@ -1,7 +1,7 @@
 // On what did a run take place?
 import { readFileSync } from "node:fs";
 import { availableParallelism, release, totalmem } from "node:os";
-import { must, run } from "../world/program.ts";
+import { run } from "../world/program.ts";
 
 /** Programs a run cannot do without, and Debian's packages that have them. */
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -30,17 +30,21 @@ const first = async (argv: readonly string[]): Promise<string> => {
   return (stdout || stderr).split("\n")[0]?.trim() ?? "";
 };
 
-export const facts = async (dirty: () => Promise<string>): Promise<string[]> => {
+export const facts = async (): Promise<string[]> => {
   const model = /^model name\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown processor";
   const [haproxy, iperf, nginx] = await Promise.all([first(["haproxy", "-v"]), first(["iperf3", "--version"]), first(["nginx", "-v"])]);
   return [
     `${availableParallelism()} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, node ${process.version}; all nodes, pods and load on this one machine`,
     `${haproxy.replace(/ - https.*$/, "")}, ${iperf}, ${nginx}; TLS 1.3 with AES-256-GCM and P-256 certificates on all sides, key exchange X25519MLKEM768 in ztunnel, X25519 in HAProxy`,
-    `at commit ${await dirty()}`,
+    await version(),
   ];
 };
 
-export const commit = async (): Promise<string> => (await must(["git", "rev-parse", "--short", "HEAD"])).trim();
+/** The commit measured, and whether files differ from it. */
+const version = async (): Promise<string> => {
+  const { code, stdout } = await run(["git", "describe", "--always", "--dirty", "--exclude=*"]);
+  return code === 0 ? `commit ${stdout.trim()}` : "a tree without its history";
+};
 
 /** Load of the machine before the run: anything much above 0 is somebody else's work. */
 export const loadBefore = (): string => readFileSync("/proc/loadavg", "utf8").split(" ")[0] ?? "?";

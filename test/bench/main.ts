@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { leftovers } from "../world/leaks.ts";
 import { ROOT } from "../world/paths.ts";
 import type { Metric } from "./bars.ts";
-import { commit, facts, loadBefore, missingPrograms } from "./facts.ts";
+import { facts, loadBefore, missingPrograms } from "./facts.ts";
 import { startHaproxy } from "./haproxy.ts";
 import { http, startHttp } from "./http.ts";
 import { heldMemory, idleMemory, workloadMemory } from "./memory.ts";
@@ -79,7 +79,7 @@ const bench = async (options: Options, args: readonly string[]): Promise<void> =
   const shown = args.map((a) => (/^[\w,./-]+$/.test(a) ? a : `'${a}'`)).join(" ");
   const text = markdown({
     command: `make bench${shown === "" ? "" : ` ARGS="${shown}"`}`,
-    facts: [...(await facts(commit)), `load average of the machine before the run: ${load}`],
+    facts: [...(await facts()), `load average of the machine before the run: ${load}`],
     metrics: outcome.metrics,
     failures: outcome.failures,
     note: options.note,
