@@ -79,7 +79,11 @@ export class Output {
   end(): void {
     this.#closed = true;
     this.flush();
-    if (!this.#writing) this.#socket.end();
+    this.#endWhenWritten();
+  }
+
+  #endWhenWritten(): void {
+    if (this.#closed && !this.#writing && this.#segments.length === 0) this.#socket.end();
   }
 
   /** Nothing is written any more. */
@@ -89,34 +93,28 @@ export class Output {
     this.#freed.clear();
   }
 
+  /** One buffer a write: several would be copied into one below. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#writing || this.#segments.length === 0 || this.#socket.destroyed) return;
-    const segments = this.#segments;
-    this.#segments = [];
-    this.#queued = 0;
+    if (this.#writing || this.#socket.destroyed) return;
+    const segment = this.#segments.shift();
+    if (segment === undefined) return;
+    this.#queued -= segment.used;
     this.#writing = true;
-    const last = segments.length - 1;
-    if (last > 0) this.#socket.cork();
-    segments.forEach((s, i) => {
-      this.#socket.write(s.bytes.subarray(0, s.used), i === last ? () => this.#written(segments) : undefined);
-    });
-    if (last > 0) this.#socket.uncork();
+    this.#socket.write(segment.bytes.subarray(0, segment.used), () => this.#written(segment));
   }
 
   readonly #freed = new Map<Buffer, () => void>();
 
-  #written(segments: readonly Segment[]): void {
-    for (const { bytes, slab } of segments) {
-      if (slab && spare.length < SPARE) spare.push(bytes);
-      const freed = this.#freed.get(bytes);
-      this.#freed.delete(bytes);
-      freed?.();
-    }
+  #written({ bytes, slab }: Segment): void {
+    if (slab && spare.length < SPARE) spare.push(bytes);
+    const freed = this.#freed.get(bytes);
+    this.#freed.delete(bytes);
+    freed?.();
     this.#writing = false;
     if (!this.#closed) this.#hooks.onRoom();
     this.flush();
-    if (this.#closed && !this.#writing) this.#socket.end();
+    this.#endWhenWritten();
   }
 
   /** A slab with room for n octets at the end of what waits. */

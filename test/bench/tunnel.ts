@@ -1,0 +1,304 @@
+// How fast are tunnels of our own framing beside those of node:http2? (loopback, mTLS, each end its own process; prints ratios)
+// The CPU both ends used counts beside the time: on a machine that others use too, it is the steadier of the two.
+// `node test/bench/tunnel.ts [repetitions] [which, as a regular expression]`. To profile a child: BENCH_NODE_OPTIONS="--cpu-prof --cpu-prof-dir=/tmp/prof".
+
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { connect as connectHttp2, performServerHandshake } from "node:http2";
+import { connect as connectTcp, createServer } from "node:net";
+import type { Duplex } from "node:stream";
+import { connect as connectTls, createSecureContext, createServer as createTls, type TLSSocket } from "node:tls";
+import { testAuthority } from "@ambit/shared/ca/fixture.ts";
+import { splice } from "@ambit/shared/copy/splice.ts";
+import { H2Session } from "@ambit/shared/hbone/h2/session.ts";
+import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { realWorld } from "@ambit/shared/runtime/run.ts";
+import { contextOptions, type TlsMaterial } from "@ambit/shared/tls/context.ts";
+import { tunnelOf } from "./node-http2-tunnel.ts";
+
+const KINDS = ["own", "node:http2"] as const;
+type Kind = (typeof KINDS)[number];
+/**
+ * "relay": TCP → tunnel → TCP as a mesh has it, both ends splicing. "send": from one end of a tunnel to the other. Both in octets per second.
+ * "echo": 1 KB there and back through a tunnel, microseconds at the median.
+ */
+type Work = { readonly t: "relay" | "send" | "echo"; readonly streams: number; readonly ms: number };
+type Start = {
+  readonly role: "client" | "server";
+  readonly kind: Kind;
+  readonly tls: TlsMaterial;
+  readonly port: number;
+  readonly sink: number;
+};
+
+const MIB = 1 << 20;
+const CHUNK = 65_536;
+const world = realWorld();
+const http2Settings = { initialWindowSize: 4 * MIB, maxFrameSize: MIB };
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+
+const NO_METER = { add: () => undefined };
+const relay = (a: Duplex, b: Duplex): void => void splice(a, b, { forward: NO_METER, backward: NO_METER });
+
+/** Counts what comes and says how much it was, gives it back, or passes it on to the sink. */
+const serveStream = (stream: Duplex, how: string, sink: number): void => {
+  stream.on("error", () => undefined);
+  if (how === "relay") {
+    const socket = connectTcp({ port: sink, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+    return void socket.once("connect", () => relay(stream, socket));
+  }
+  if (how === "echo") return void stream.on("data", (c) => stream.write(c));
+  let octets = 0;
+  stream.on("data", (c: Buffer) => {
+    octets += c.length;
+  });
+  stream.once("end", () => stream.end(String(octets)));
+};
+
+const serve = async (start: Start): Promise<void> => {
+  const tls = createTls({ ...contextOptions(start.tls), requestCert: true, rejectUnauthorized: true, ALPNProtocols: ["h2"] });
+  tls.on("secureConnection", (socket) => {
+    socket.on("error", () => undefined);
+    if (start.kind === "own") {
+      const session = new H2Session(socket, { role: "server", world, maxStreams: 200 });
+      session.on("request", (stream, head) => {
+        stream.respond(200, {}, "tunnel");
+        serveStream(stream, head.headers.how ?? "", start.sink);
+      });
+      return;
+    }
+    const session = performServerHandshake(socket, { maxSessionMemory: 256, settings: http2Settings });
+    session.setLocalWindowSize(16 * MIB);
+    session.on("stream", (stream, headers) => {
+      stream.respond({ ":status": 200 });
+      serveStream(tunnelOf(stream), String(headers.how), start.sink);
+    });
+  });
+  const tcp = createServer({ noDelay: true }, (socket) => tls.emit("connection", socket)).listen(0, "127.0.0.1");
+  await once(tcp, "listening");
+  process.on("message", () => process.send?.({ result: cpu() }));
+  process.send?.({ port: (tcp.address() as { port: number }).port });
+};
+
+/** Opens a stream on one connection. */
+const dial = async (start: Start): Promise<(how: string) => Promise<Duplex>> => {
+  const raw = connectTcp({ port: start.port, host: "127.0.0.1", noDelay: true });
+  const socket: TLSSocket = connectTls({
+    socket: raw,
+    secureContext: createSecureContext(contextOptions(start.tls)),
+    ALPNProtocols: ["h2"],
+    checkServerIdentity: () => undefined,
+  });
+  await once(socket, "secureConnect");
+  if (start.kind === "own") {
+    const session = new H2Session(socket, { role: "client", world, maxStreams: 0 });
+    await once(session, "settings");
+    return (how) =>
+      new Promise((resolve) => {
+        const stream = session.connect("10.0.0.9:80", { how }, () => resolve(stream));
+      });
+  }
+  const session = connectHttp2("https://bench", { createConnection: () => socket, maxSessionMemory: 256, settings: http2Settings });
+  session.once("connect", () => session.setLocalWindowSize(16 * MIB));
+  await once(session, "remoteSettings");
+  return async (how) => {
+    const stream = session.request({ ":method": "CONNECT", ":authority": "10.0.0.9:80", how }, { endStream: false });
+    await once(stream, "response");
+    return tunnelOf(stream);
+  };
+};
+
+/** Milliseconds of CPU since the last call. */
+const cpu = (() => {
+  let before = process.cpuUsage();
+  return (): number => {
+    const used = process.cpuUsage(before);
+    before = process.cpuUsage();
+    return (used.user + used.system) / 1000;
+  };
+})();
+
+const text = async (stream: Duplex): Promise<string> => {
+  let all = "";
+  for await (const chunk of stream) all += String(chunk);
+  return all;
+};
+const send = (stream: Duplex, until: number): void => {
+  const chunk = Buffer.alloc(CHUNK, 7);
+  const more = (): void => {
+    while (performance.now() < until) {
+      if (!stream.write(chunk)) return void stream.once("drain", more);
+    }
+    stream.end();
+  };
+  more();
+};
+const echo = async (stream: Duplex, until: number): Promise<number[]> => {
+  const chunk = Buffer.alloc(1024, 7);
+  const took: number[] = [];
+  let left = 0;
+  let began = 0;
+  const done = Promise.withResolvers<void>();
+  const ask = (): void => {
+    left = chunk.length;
+    began = performance.now();
+    stream.write(chunk);
+  };
+  stream.on("data", (c: Buffer) => {
+    left -= c.length;
+    if (left > 0) return;
+    took.push((performance.now() - began) * 1000);
+    if (performance.now() < until) ask();
+    else done.resolve();
+  });
+  ask();
+  await done.promise;
+  stream.destroy();
+  return took;
+};
+
+const client = async (start: Start): Promise<void> => {
+  const open = await dial(start);
+  process.on("message", async (work: Work | "cpu") => {
+    if (work === "cpu") return void process.send?.({ result: cpu() });
+    const streams = await Promise.all(Array.from({ length: work.streams }, () => open(work.t)));
+    for (const s of streams) s.on("error", () => undefined);
+    const began = performance.now();
+    const until = began + work.ms;
+    if (work.t === "echo") return void process.send?.({ result: median((await Promise.all(streams.map((s) => echo(s, until)))).flat()) });
+    for (const s of streams) send(s, until);
+    const totals = await Promise.all(streams.map(text));
+    const octets = totals.reduce((n, v) => n + Number(v), 0);
+    process.send?.({ result: octets / ((performance.now() - began) / 1000) });
+  });
+  const tcp = createServer({ noDelay: true, allowHalfOpen: true }, async (socket) => relay(socket, await open("relay"))).listen(
+    0,
+    "127.0.0.1",
+  );
+  await once(tcp, "listening");
+  process.send?.({ port: (tcp.address() as { port: number }).port });
+};
+
+/** Takes connections of the mesh's far side; told by `total` how much came when all of them have ended. */
+const startSink = async () => {
+  let octets = 0;
+  let open = 0;
+  let over = Promise.withResolvers<number>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    open += 1;
+    socket.on("data", (c) => {
+      octets += c.length;
+    });
+    socket.once("end", () => {
+      socket.end();
+      open -= 1;
+      if (open === 0) over.resolve(octets);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const total = async (): Promise<number> => {
+    const all = await over.promise;
+    over = Promise.withResolvers<number>();
+    octets = 0;
+    return all;
+  };
+  return { server, port: (server.address() as { port: number }).port, total };
+};
+
+const startChild = async (start: Start, children: ChildProcess[]): Promise<{ child: ChildProcess; port: number }> => {
+  const execArgv = (process.env.BENCH_NODE_OPTIONS ?? "").split(" ").filter((a) => a !== "");
+  const child = fork(import.meta.filename, ["child"], { execArgv });
+  children.push(child);
+  child.send(start);
+  const [{ port }] = (await once(child, "message")) as [{ port: number }];
+  return { child, port };
+};
+
+const gbit = (v: number): string => `${((v * 8) / 1e9).toFixed(2)} Gbit/s`;
+const micro = (v: number): string => `${v.toFixed(0)} µs`;
+
+/** near, far: milliseconds of CPU per gigabyte at the client and at the server. */
+type Measured = { readonly speed: number; readonly near: number; readonly far: number };
+
+const report = (title: string, work: Work, results: ReadonlyMap<Kind, readonly Measured[]>): void => {
+  const shown = work.t !== "echo" ? gbit : micro;
+  const middle = (kind: Kind, pick: (m: Measured) => number): number => median((results.get(kind) ?? []).map(pick));
+  for (const [kind, all] of results) {
+    const speeds = all.map((m) => m.speed);
+    process.stdout.write(
+      `${title}, ${kind}: min ${shown(Math.min(...speeds))}, median ${shown(median(speeds))}, max ${shown(Math.max(...speeds))}\n`,
+    );
+    if (work.t !== "echo")
+      process.stdout.write(
+        `  CPU per GB: sending ${middle(kind, (m) => m.near).toFixed(0)} ms, receiving ${middle(kind, (m) => m.far).toFixed(0)} ms\n`,
+      );
+  }
+  const ratio = (pick: (m: Measured) => number): string => (middle("own", pick) / middle("node:http2", pick)).toFixed(2);
+  const cost = work.t !== "echo" ? `; CPU: sending ${ratio((m) => m.near)}, receiving ${ratio((m) => m.far)}` : "";
+  process.stdout.write(`${title}: own / node:http2 = ${ratio((m) => m.speed)}${cost} (medians, interleaved)\n`);
+};
+
+const main = async (repetitions: number, only: RegExp): Promise<void> => {
+  const authority = testAuthority();
+  const material = (name: string): TlsMaterial => {
+    const { keyPem, chainPem, rootsPem } = authority.cert(spiffeId("cluster.local", "ns", name));
+    return { keyPem, chainPem, rootsPem };
+  };
+  const children: ChildProcess[] = [];
+  const clients = new Map<Kind, ChildProcess>();
+  const servers = new Map<Kind, ChildProcess>();
+  const doors = new Map<Kind, number>();
+  const sink = await startSink();
+  for (const kind of KINDS) {
+    const start = { kind, sink: sink.port };
+    const server = await startChild({ ...start, role: "server", tls: material("server"), port: 0 }, children);
+    const near = await startChild({ ...start, role: "client", tls: material("client"), port: server.port }, children);
+    servers.set(kind, server.child);
+    clients.set(kind, near.child);
+    doors.set(kind, near.port);
+  }
+  /** The load comes from this process, as an application would make it. */
+  const relayed = async (kind: Kind, work: Work): Promise<number> => {
+    const began = performance.now();
+    for (let i = 0; i < work.streams; i++) {
+      const socket = connectTcp({ port: doors.get(kind) ?? 0, host: "127.0.0.1", noDelay: true });
+      socket.resume();
+      send(socket, began + work.ms);
+    }
+    return (await sink.total()) / ((performance.now() - began) / 1000);
+  };
+  const ask = async (child: ChildProcess | undefined, what: Work | "cpu"): Promise<number> => {
+    if (child === undefined) throw new Error("nobody to ask");
+    child.send(what);
+    const [{ result }] = (await once(child, "message")) as [{ result: number }];
+    return result;
+  };
+  const measure = async (kind: Kind, work: Work): Promise<Measured> => {
+    const both = [clients.get(kind), servers.get(kind)];
+    for (const child of both) await ask(child, "cpu");
+    const speed = await (work.t === "relay" ? relayed(kind, work) : ask(clients.get(kind), work));
+    const [near, far] = [await ask(both[0], "cpu"), await ask(both[1], "cpu")];
+    const gigabytes = (speed * work.ms) / 1000 / 1e9;
+    return { speed, near: near / gigabytes, far: far / gigabytes };
+  };
+  const works: readonly (readonly [string, Work])[] = [
+    ["TCP over the tunnel, 1 stream", { t: "relay", streams: 1, ms: 1500 }],
+    ["TCP over the tunnel, 8 streams", { t: "relay", streams: 8, ms: 1500 }],
+    ["the tunnel alone, 1 stream", { t: "send", streams: 1, ms: 1500 }],
+    ["the tunnel alone, 8 streams", { t: "send", streams: 8, ms: 1500 }],
+    ["1 KB there and back, p50", { t: "echo", streams: 1, ms: 700 }],
+  ];
+  for (const [title, work] of works.filter(([t]) => only.test(t))) {
+    const results = new Map<Kind, Measured[]>(KINDS.map((k) => [k, []]));
+    for (const kind of KINDS) await measure(kind, { ...work, ms: 500 });
+    for (let i = 0; i < repetitions; i++) for (const kind of KINDS) results.get(kind)?.push(await measure(kind, work));
+    report(title, work, results);
+  }
+  sink.server.close();
+  for (const child of children) child.kill("SIGINT");
+};
+
+if (process.argv[2] === "child") {
+  process.on("SIGINT", () => process.exit(0));
+  process.once("message", (start: Start) => void (start.role === "server" ? serve(start) : client(start)));
+} else await main(Number(process.argv[2] ?? 5), new RegExp(process.argv[3] ?? ""));
