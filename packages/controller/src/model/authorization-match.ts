@@ -28,9 +28,18 @@ const parseStringMatch = (text: string): StringMatch => {
   return { kind: "exact", value: text };
 };
 
+/** Istio would take a `*` elsewhere for itself, and a DENY that was meant as a pattern would match nothing, unseen: so it is refused. */
+const parsePattern = (text: string): Result<StringMatch> =>
+  text.length > 1 && text.replace(/^\*|\*$/, "").includes("*")
+    ? err(`${JSON.stringify(text)}: a * may only be the first or the last character`)
+    : ok(parseStringMatch(text));
+
 /** Paths may also be templates: `{*}` for a segment, `{**}` (last) for the rest. */
 const parsePathMatch = (text: string): Result<StringMatch> => {
-  if (!text.includes("{") && !text.includes("}")) return ok(parseStringMatch(text));
+  if (!text.includes("{") && !text.includes("}")) {
+    const pattern = parsePattern(text);
+    return pattern.ok ? pattern : err(`${pattern.error}; use {*} for one whole segment`);
+  }
   const parts = text.split("/");
   const wrong = parts.some((p, i) => /[{}*]/.test(p) && p !== "{*}" && !(p === "{**}" && i === parts.length - 1));
   return wrong
@@ -38,20 +47,14 @@ const parsePathMatch = (text: string): Result<StringMatch> => {
     : ok({ kind: "template", value: text });
 };
 
-const strings =
-  (field: keyof Match): FieldOf =>
-  (values) =>
-    ok({ [field]: values.map(parseStringMatch) });
-const hosts =
-  (field: "hosts" | "notHosts"): FieldOf =>
-  (values) =>
-    ok({ [field]: values.map((v) => parseStringMatch(v.toLowerCase())) });
 const listOf =
   <T>(field: keyof Match, parse: (text: string) => Result<T>): FieldOf =>
   (values) => {
     const parsed = all(values.map(parse));
     return parsed.ok ? ok({ [field]: parsed.value }) : parsed;
   };
+const strings = (field: keyof Match): FieldOf => listOf(field, parsePattern);
+const hosts = (field: "hosts" | "notHosts"): FieldOf => listOf(field, (v) => parsePattern(v.toLowerCase()));
 const prefixOf = (field: keyof Match): FieldOf =>
   listOf(field, (td) =>
     td.includes("*")

@@ -160,6 +160,30 @@ const rbac: readonly {
     reason: "UnsupportedValue",
   },
   {
+    name: "a * inside a namespace, DENY: the rule denies more, never nothing",
+    spec: { action: "DENY", rules: [{ from: [{ source: { namespaces: ["team-*-prod"] } }] }] },
+    expect: { rules: [{ clauses: [] }] },
+    reason: "UnsupportedValue",
+  },
+  {
+    name: "a * inside a namespace, ALLOW by exception: the rule allows nothing",
+    spec: { rules: [{ from: [{ source: { notNamespaces: ["team-*-prod"] } }] }] },
+    expect: { rules: [] },
+    reason: "UnsupportedValue",
+  },
+  {
+    name: "a * at both ends of a principal, DENY",
+    spec: { action: "DENY", rules: [{ from: [{ source: { principals: ["*/ns/bad/*"] } }] }] },
+    expect: { rules: [{ clauses: [] }] },
+    reason: "UnsupportedValue",
+  },
+  {
+    name: "a * inside a source.namespace condition, DENY",
+    spec: { action: "DENY", rules: [{ when: [{ key: "source.namespace", values: ["a*b"] }] }] },
+    expect: { rules: [{ clauses: [] }] },
+    reason: "UnsupportedValue",
+  },
+  {
     name: "an attribute of a later API version, ALLOW",
     spec: { rules: [{ from: [{ source: { planets: ["mars"] } as object }] }] },
     expect: { rules: [] },
@@ -204,6 +228,17 @@ test("the condition names the attributes found and what comes of it", () => {
   assert.match(
     l4({ rules: [{ from: [{ source: { ipBlocks: ["x"] } }] }] })?.condition.message ?? "",
     /spec\.rules\[0\]\.from\[0\]\.source\.ipBlocks: "x" is not an address/,
+  );
+});
+
+test("a * that would mean nothing is named, with what to write instead", () => {
+  assert.match(
+    l4({ action: "DENY", rules: [{ from: [{ source: { namespaces: ["team-*-prod"] } }] }] })?.condition.message ?? "",
+    /spec\.rules\[0\]\.from\[0\]\.source\.namespaces: "team-\*-prod": a \* may only be the first or the last character/,
+  );
+  assert.match(
+    toL7Policy(authz("shop", "p", { ...toWaypoint, rules: [{ to: [{ operation: { paths: ["/a/*/b"] } }] }] }))?.problems[0] ?? "",
+    /use \{\*\} for one whole segment/,
   );
 });
 
@@ -275,6 +310,23 @@ const l7: readonly {
     spec: { rules: [{ to: [{ operation: { paths: ["/users/{*}/cart"] } }] }] },
     request: { path: "/users/7/8/cart" },
     passes: false,
+  },
+  {
+    name: "a * inside a path, DENY: denies more",
+    spec: { action: "DENY", rules: [{ to: [{ operation: { paths: ["/users/*/cart"] } }] }] },
+    request: { path: "/users/7/cart" },
+    passes: false,
+  },
+  {
+    name: "a * inside a host, ALLOW: allows nothing",
+    spec: { rules: [{ to: [{ operation: { notHosts: ["w*b"] } }] }] },
+    passes: false,
+  },
+  {
+    name: "a * inside a header's value is Istio's: a value that ends with /*",
+    spec: { rules: [{ when: [{ key: "request.headers[accept]", values: ["*/*"] }] }] },
+    request: { headers: { accept: "text/*" } },
+    passes: true,
   },
   { name: "hosts without regard to case", spec: { rules: [{ to: [{ operation: { hosts: ["WEB"] } }] }] }, passes: true },
   {
