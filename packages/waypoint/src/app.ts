@@ -67,6 +67,7 @@ const housekeeping = async (signal: AbortSignal, d: { world: World; proxy: Waypo
     // The only rejection of sleep is the signal's.
     await d.world.sleep(HOUSEKEEPING_MS, signal).catch(() => undefined);
     d.proxy.upstreams.sweep();
+    d.proxy.recheck();
     d.flush();
   }
 };

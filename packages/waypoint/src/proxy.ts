@@ -8,6 +8,7 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Origin } from "@ambit/shared/state/balance.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { RequestObserver } from "./http/layers/access-log.ts";
+import { type LiveRequest, lateRequest } from "./http/layers/authorize.ts";
 import { httpStack } from "./http/stack.ts";
 import { type AcceptDeps, acceptTunnel, type LiveConnection } from "./inbound/accept.ts";
 import { addressedBy, type OwnedServices, type Self } from "./inbound/target.ts";
@@ -52,7 +53,7 @@ export const PROXY_LIMITS: ProxyLimits = {
 
 export type WaypointProxy = {
   onTunnel(request: TunnelRequest): Promise<void>;
-  /** Asks for every live opaque connection whether it is still allowed; requests are asked one by one anyway. */
+  /** Asks for every opaque connection and every request in flight, upgraded ones too, whether it is still allowed. To be called at every push, and now and then. */
   recheck(): void;
   /** No new work on kept connections; resolves true when all is through, false at the deadline (what is left is then cut). */
   drain(deadline: AbortSignal): Promise<boolean>;
@@ -61,7 +62,7 @@ export type WaypointProxy = {
 };
 
 const lateVerdict = (c: LiveConnection, d: ProxyDeps): MeshError | undefined => {
-  // HTTP is asked request by request, so that one in flight is not cut in half.
+  // HTTP is asked request by request: those in flight are in a list of their own.
   if (c.target.kind === "refuse" || c.protocol === "http") return undefined;
   const addressed = addressedBy(c.target, d);
   if (addressed === undefined) return new MeshError("UNOWNED_DESTINATION", "the service is not served here any more");
@@ -71,6 +72,7 @@ const lateVerdict = (c: LiveConnection, d: ProxyDeps): MeshError | undefined => 
 
 export const createProxy = (d: ProxyDeps): WaypointProxy => {
   const live = createLive<LiveConnection>();
+  const requests = createLive<LiveRequest>();
   const draining = new AbortController();
   const dial = createDial({
     tunnels: d.tunnels,
@@ -90,6 +92,7 @@ export const createProxy = (d: ProxyDeps): WaypointProxy => {
     self: d.identity.uri,
     patterns: d.patterns,
     observe: d.observeRequest,
+    requests,
   });
   const accept: AcceptDeps = {
     self: d.self,
@@ -111,6 +114,11 @@ export const createProxy = (d: ProxyDeps): WaypointProxy => {
       for (const t of live.list()) {
         const error = lateVerdict(t.info, d);
         if (error !== undefined) t.abort(error);
+      }
+      const now = d.world.now();
+      for (const r of requests.list()) {
+        const error = lateRequest(r.info, now);
+        if (error !== undefined) r.abort(error);
       }
     },
     drain: async (deadline) => {

@@ -48,6 +48,8 @@ export type Report = {
 export type RequestCtx = {
   readonly connection: Connection;
   readonly addressed: Addressed;
+  /** What is addressed as of a later push; undefined when it is not served here any more. */
+  addressedNow(): Addressed | undefined;
   readonly exchange: Exchange;
   readonly startedAt: number;
   readonly report: Report;

@@ -1,8 +1,25 @@
-// How is work given a time limit that aborts it?
+// How is work aborted on its own, or at a time limit, as well as with what it is part of?
 
 import type { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { HttpResponse } from "./message.ts";
+
+export type Linked = {
+  /** Aborts with the parent, or by `abort`. */
+  readonly signal: AbortSignal;
+  abort(reason: MeshError): void;
+  /** The work is done: the parent, which may outlive it by much, forgets it. */
+  release(): void;
+};
+
+export const linked = (parent: AbortSignal): Linked => {
+  const work = new AbortController();
+  const onParent = (): void => work.abort(parent.reason);
+  const release = (): void => parent.removeEventListener("abort", onParent);
+  if (parent.aborted) onParent();
+  else parent.addEventListener("abort", onParent, { once: true });
+  return { signal: work.signal, abort: (reason) => work.abort(reason), release };
+};
 
 export type Deadline = {
   /** Aborts with the parent, or with the error when the time is over. */
@@ -12,15 +29,12 @@ export type Deadline = {
 };
 
 export const deadlineOf = (parent: AbortSignal, ms: number, d: { world: Pick<World, "sleep">; error: MeshError }): Deadline => {
-  const work = new AbortController();
+  const work = linked(parent);
   const timer = new AbortController();
-  const onParent = (): void => work.abort(parent.reason);
   const clear = (): void => {
     timer.abort();
-    parent.removeEventListener("abort", onParent);
+    work.release();
   };
-  if (parent.aborted) onParent();
-  else parent.addEventListener("abort", onParent, { once: true });
   // sleep rejects only when the timer is cleared.
   d.world.sleep(ms, timer.signal).then(
     () => {

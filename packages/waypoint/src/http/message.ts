@@ -42,6 +42,8 @@ export type HttpResponse = {
   readonly body: Body;
   /** Set with status 101: from here on the connection carries the other protocol. */
   readonly upgraded?: ByteStream;
+  /** Set with `upgraded`: both sides are cut when it aborts. */
+  readonly until?: AbortSignal;
 };
 
 /** How an exchange ended, and what it cost on the caller's side in bytes with heads. */

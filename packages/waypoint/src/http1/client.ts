@@ -3,7 +3,7 @@
 import { nextTick } from "node:process";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { ByteStream } from "../bytes/stream.ts";
-import { connectionOptions, endToEnd, firstOf, unframed, without } from "../http/fields.ts";
+import { connectionOptions, endToEnd, firstOf, joined, unframed, without } from "../http/fields.ts";
 import { emptyBody, type HttpResponse } from "../http/message.ts";
 import type { Outcome, Outgoing } from "../upstream/outcome.ts";
 import { readBody, type WriteFraming, writeBody } from "./body.ts";
@@ -80,6 +80,12 @@ const sendRequest = async (io: ByteStream, r: Outgoing): Promise<void> => {
   await writeBody(io, r.body, framing, () => undefined);
 };
 
+/** Whether a 101 is the answer to what was asked. Any other would make a pipe of a connection whose requests are looked at one by one. */
+const grants = (head: ResponseHead, r: Outgoing): boolean =>
+  r.upgrade !== undefined &&
+  connectionOptions(head.fields).includes("upgrade") &&
+  joined(head.fields, "upgrade")?.toLowerCase() === r.upgrade.toLowerCase();
+
 /** The final answer's head; interim ones are passed on. */
 const readAnswer = async (io: ByteStream, r: Outgoing): Promise<{ head: ResponseHead; any: true } | MeshError> => {
   for (;;) {
@@ -87,6 +93,8 @@ const readAnswer = async (io: ByteStream, r: Outgoing): Promise<{ head: Response
     if (found.kind === "bad") return new MeshError("UPSTREAM_PROTOCOL", `the backend's answer cannot be read: ${found.reason}`);
     if (found.kind !== "head") return new MeshError("UPSTREAM_RESET", "the backend closed the connection before it answered");
     const { head } = found;
+    if (head.status === 101 && !grants(head, r))
+      return new MeshError("UPSTREAM_PROTOCOL", "the backend switched to a protocol that nobody asked for");
     if (head.status >= 200 || head.status === 101) return { head, any: true };
     // 100 answers an Expect that we did not send on.
     if (head.status !== 100) r.interim(head.status, endToEnd(head.fields));

@@ -4,7 +4,7 @@ import { nextTick } from "node:process";
 import type { Duplex } from "node:stream";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { ByteStream } from "../bytes/stream.ts";
-import { connectionOptions, endToEnd, firstOf, withField, without } from "../http/fields.ts";
+import { connectionOptions, endToEnd, firstOf, joined, withField, without } from "../http/fields.ts";
 import {
   type Body,
   type Counts,
@@ -29,8 +29,8 @@ export type Http1Options = {
   malformed(bad: BadHead): void;
   /** Closes a connection after its last answer. */
   linger(stream: Duplex): void;
-  /** Joins the two sides of an upgraded connection; resolves at its end. */
-  join(downstream: Duplex, upstream: Duplex): Promise<void>;
+  /** Joins the two sides of an upgraded connection until the signal cuts them; resolves at its end, with what broke it if anything did. */
+  join(downstream: Duplex, upstream: Duplex, until: AbortSignal | undefined): Promise<Error | undefined>;
 };
 
 /** keep: another request may follow. close: the last answer is out. over: nothing is left to close. */
@@ -47,11 +47,14 @@ type Turn = {
 
 const lost = (e: unknown): MeshError => new MeshError("CLIENT_GONE", "the caller's connection broke", e);
 
+/**
+ * The protocol to be tunnelled: a websocket (RFC 6455 section 4.1) and nothing else. What any other protocol carries would
+ * pass routes and policies by: h2c above all, which brings further requests.
+ */
 const upgradeOf = (head: RequestHead): string | undefined => {
-  if (head.minor === 0 || head.framing.kind !== "none" || !connectionOptions(head.fields).includes("upgrade")) return undefined;
-  const wanted = firstOf(head.fields, "upgrade");
-  // h2c names this very hop; the backend's version is chosen by its port.
-  return wanted === undefined || wanted.toLowerCase().startsWith("h2c") ? undefined : wanted;
+  const asked =
+    head.minor === 1 && head.method === "GET" && head.framing.kind === "none" && connectionOptions(head.fields).includes("upgrade");
+  return asked && joined(head.fields, "upgrade")?.toLowerCase() === "websocket" ? "websocket" : undefined;
 };
 
 /** The body, announced with 100 Continue when the caller waits for that and somebody reads it. */
@@ -128,19 +131,18 @@ const writeAnswer = async (t: Turn, r: HttpResponse, draining: boolean): Promise
   return keep && t.bodyDone ? "keep" : "close";
 };
 
-const switchProtocols = async (t: Turn, r: HttpResponse, upstream: ByteStream, o: Http1Options): Promise<After> => {
+const switchProtocols = async (t: Turn, r: HttpResponse, upstream: ByteStream, o: Http1Options): Promise<ExchangeEnd> => {
   const head = responseHeadText(101, [...endToEnd(r.headers), ["connection", "upgrade"], ["upgrade", upgradeOf(t.head) ?? ""]]);
   t.counts.sentHead += head.length;
   await t.io.write(head);
-  await o.join(t.io.release(), upstream.release());
-  return "over";
+  return { failure: await o.join(t.io.release(), upstream.release(), r.until) };
 };
 
 const answer = async (t: Turn, exchange: Exchange, o: Http1Options): Promise<{ after: After; end: ExchangeEnd }> => {
   const r = await o.serve(exchange);
   try {
-    const after = r.upgraded === undefined ? await writeAnswer(t, r, o.drain.aborted) : await switchProtocols(t, r, r.upgraded, o);
-    return { after, end: { failure: undefined } };
+    if (r.upgraded !== undefined) return { after: "over", end: await switchProtocols(t, r, r.upgraded, o) };
+    return { after: await writeAnswer(t, r, o.drain.aborted), end: { failure: undefined } };
   } catch (e) {
     // The head may be out: only cutting the connection tells the caller that the answer is not whole.
     r.body.cancel();

@@ -50,7 +50,8 @@ const awaitAnswer = (stream: ClientHttp2Stream, r: Outgoing): Promise<Answer | M
     let cause: unknown;
     stream.on("headers", (headers: IncomingHttpHeaders & { ":status"?: number }, _flags: number, raw: readonly string[]) => {
       const status = Number(headers[":status"] ?? 0);
-      if (status !== 100)
+      // 100 answers an Expect that we did not wait for; there is no 101 in HTTP/2 (RFC 9113 section 8.6).
+      if (status > 101)
         r.interim(
           status,
           fromRaw(raw ?? []).filter(([n]) => !n.startsWith(":")),

@@ -17,7 +17,7 @@ import { failureResponse, isGrpc } from "../http/layers/rescue.ts";
 import type { Serve } from "../http/message.ts";
 import { serveHttp1 } from "../http1/server.ts";
 import { serveHttp2 } from "../http2/server.ts";
-import { serveTcp, type TcpDeps } from "../tcp/serve.ts";
+import { failureOf, serveTcp, type TcpDeps } from "../tcp/serve.ts";
 import { detect, detectHttp } from "./detect.ts";
 import { addressedBy, type InboundTarget, type OwnedServices, planInbound, type Self } from "./target.ts";
 
@@ -60,6 +60,7 @@ const serveRequests =
     return d.handler({
       connection: a.connection,
       addressed,
+      addressedNow: () => lookUp(a, d),
       exchange,
       startedAt: d.world.now(),
       report: newReport(),
@@ -69,9 +70,11 @@ const serveRequests =
     });
   };
 
-const joinUpgraded = async (downstream: Duplex, upstream: Duplex): Promise<void> => {
+const joinUpgraded = async (downstream: Duplex, upstream: Duplex, until: AbortSignal | undefined): Promise<Error | undefined> => {
   const uncounted = { add: () => undefined };
-  await splice(downstream, upstream, { forward: uncounted, backward: uncounted });
+  return failureOf(
+    await splice(downstream, upstream, { forward: uncounted, backward: uncounted, ...(until === undefined ? {} : { signal: until }) }),
+  );
 };
 
 const serveHttp = async (a: Accepted, version: "http1" | "http2", use: { io: ByteStream; d: AcceptDeps }): Promise<void> => {

@@ -71,7 +71,8 @@ const open = async (report: TcpReport, signal: AbortSignal, d: TcpDeps): Promise
   throw last ?? asMeshError(signal.reason, "CLIENT_GONE");
 };
 
-const failureOf = (end: SpliceEnd): MeshError | undefined => {
+/** What ended it, if it was not the two sides themselves. */
+export const failureOf = (end: SpliceEnd): MeshError | undefined => {
   switch (end.why) {
     case "closed":
       return undefined;

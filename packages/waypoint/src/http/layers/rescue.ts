@@ -9,6 +9,7 @@ import { emptyBody, type HttpRequest, type HttpResponse, textResponse } from "..
 /** Said to the caller; what exactly happened is told in the access log, not to strangers. The first is Envoy's text. */
 const TEXTS: Partial<Record<MeshErrorCode, string>> = {
   DENY: "RBAC: access denied",
+  DENY_LATE: "RBAC: access denied",
   ROUTE_NOT_FOUND: "no route matches",
   INVALID_BACKEND: "the route's backend cannot be used",
   NO_HEALTHY_UPSTREAM: "no healthy upstream",
