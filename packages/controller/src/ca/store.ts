@@ -1,6 +1,6 @@
 // Where is the mesh's root kept, and how does the first controller make it?
 
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isAlreadyExists } from "@ambit/shared/kube/error.ts";
 import type { Secret } from "@ambit/shared/kube/objects/core.ts";
@@ -17,17 +17,38 @@ const KEY = "ca-key.pem";
 const TEN_YEARS_MS = 10 * 365 * 24 * 3_600_000;
 const BACKDATE_MS = 120_000;
 
+const why = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+/** A valid CA's certificate and its own key; a pair that is mixed up would issue certificates that nobody can verify. */
+const checkPair = ({ certPem, keyPem }: CertificateAuthority, now: number): Result<number> => {
+  let cert: X509Certificate;
+  try {
+    cert = new X509Certificate(certPem);
+  } catch (cause) {
+    return err(`${CERT} is not a certificate (${why(cause)})`);
+  }
+  let matches: boolean;
+  try {
+    matches = cert.checkPrivateKey(createPrivateKey(keyPem));
+  } catch (cause) {
+    return err(`${KEY} is not a private key (${why(cause)})`);
+  }
+  if (!matches) return err(`${KEY} is not the key of ${CERT}`);
+  if (!cert.ca) return err(`${CERT} is not a CA's certificate`);
+  const notAfter = cert.validToDate.getTime();
+  return notAfter > now
+    ? ok(notAfter)
+    : err(`${CERT} has expired at ${cert.validToDate.toISOString()}: remove the Secret to have a new root`);
+};
+
 /** Reads the root from the Secret's data. */
-export const readRoot = (secret: Secret): Result<Root> => {
+export const readRoot = (secret: Secret, now: number): Result<Root> => {
   const text = (key: string) => Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
   const root = { certPem: text(CERT), keyPem: text(KEY) };
   const where = `Secret ${secret.metadata.namespace}/${secret.metadata.name}`;
   if (root.certPem === "" || root.keyPem === "") return err(`${where} lacks ${root.certPem === "" ? CERT : KEY}`);
-  try {
-    return ok({ ...root, notAfter: new X509Certificate(root.certPem).validToDate.getTime() });
-  } catch (cause) {
-    return err(`${where}: ${CERT} is not a certificate (${cause instanceof Error ? cause.message : String(cause)})`);
-  }
+  const notAfter = checkPair(root, now);
+  return notAfter.ok ? ok({ ...root, notAfter: notAfter.value }) : err(`${where}: ${notAfter.error}`);
 };
 
 /** The root in the Secret; made first if there is none. Of several controllers that start at once, all end with the same root. */
@@ -38,7 +59,7 @@ export const loadOrCreateRoot = async (
 ): Promise<Root> => {
   const key = { namespace: who.namespace, name: ROOT_SECRET };
   const parsed = (secret: Secret): Root => {
-    const root = readRoot(secret);
+    const root = readRoot(secret, world.now());
     if (!root.ok) throw new Error(root.error);
     return root.value;
   };
