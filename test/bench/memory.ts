@@ -32,7 +32,7 @@ const pidsOf = async (world: World): Promise<{ client: number; server: number }>
 const heldOn = async (world: World, path: Path, count: number, pids: { client: number; server: number }) => {
   const { host, port } = path.to("responder");
   // Once through first: what is loaded and dialled on first use is not the connections' doing.
-  await world.run(path.from, load("connects", host, port, 1, 1), 20_000);
+  await world.run(path.from, load("pingpong", host, port, 1), 20_000);
   const before = { client: rssKb(pids.client), server: rssKb(pids.server) };
   const holder = world.start(path.from, load("hold", host, port, count));
   await holder.line(/^held /);

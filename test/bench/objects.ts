@@ -18,8 +18,8 @@ kind: Namespace
 metadata: { name: ${name}, labels: { ${labels} } }
 `;
 
-/** What HTTP is served on in every server pod. */
-export const PORTS = { iperf: 5201, responder: 5202, http: 8080 } as const;
+/** What is served in every server pod. */
+export const PORTS = { iperf: 5201, responder: 5202, once: 5203, http: 8080 } as const;
 
 export const OBJECTS: string = [
   namespace("mesh", "istio.io/dataplane-mode: ambient"),

@@ -40,12 +40,12 @@ export const pathsOf = (world: World) => {
 };
 export type Paths = ReturnType<typeof pathsOf>;
 
-/** iperf3 and the responder in both server pods. */
+/** iperf3 and the responders in both server pods. */
 export const startServers = async (world: World): Promise<void> => {
   for (const { server } of [world.plain, world.captured]) {
     const iperf = world.start(server, ["iperf3", "-s", "-p", String(PORTS.iperf), "--forceflush"]);
-    const responder = world.start(server, load("responder", PORTS.responder));
+    const responders = [load("responder", PORTS.responder), load("responder", PORTS.once, "once")].map((argv) => world.start(server, argv));
     await iperf.line(/listening/i);
-    await responder.line(/^ready$/);
+    for (const r of responders) await r.line(/^ready$/);
   }
 };

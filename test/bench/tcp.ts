@@ -60,7 +60,7 @@ export const connections = (world: World, paths: Paths, seconds: number): Suite<
   metrics: [{ id: "connections", title: "connections opened, used for 1 KB each way, closed", unit: "per second", against: "haproxy" }],
   paths: [paths.direct, paths.haproxy, paths.resumed, paths.ztunnel],
   measure: async (path) => {
-    const { host, port } = path.to("responder");
+    const { host, port } = path.to("once");
     const said = await world.run(path.from, load("connects", host, port, seconds, LANES), seconds * 1_000 + SLACK_MS);
     return { connections: (JSON.parse(said) as { perSecond: number }).perSecond };
   },
