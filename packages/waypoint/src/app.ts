@@ -90,6 +90,11 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       .gauge({ name: "istio_build", help: "The build.", labels: ["component", "tag"] })
       .with({ component: "proxy", tag: config.version })
       .set(1);
+    const mirrored = metrics.counter({
+      name: "ambit_waypoint_mirrored_requests_total",
+      help: "Copies of requests that RequestMirror filters asked for, by what became of them.",
+      labels: ["outcome"],
+    });
     const ready = createReadiness([STATE_GATE, CERT_GATE]);
 
     const sources = o.sources ?? waypointSources(config, { world, log: eventLog(logger.scope("xds"), "info") });
@@ -120,6 +125,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       newId: randomUUID,
       observeRequest: telemetry.observeRequest,
       observeTcp: telemetry.observeTcp,
+      observeMirror: (outcome) => mirrored.with({ outcome }).add(),
       log: eventLog(logger.scope("proxy"), "info"),
       limits: {
         ...PROXY_LIMITS,

@@ -9,6 +9,7 @@ import type { Origin } from "@ambit/shared/state/balance.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { RequestObserver } from "./http/layers/access-log.ts";
 import { type LiveRequest, lateRequest } from "./http/layers/authorize.ts";
+import type { MirrorOutcome } from "./http/layers/mirror.ts";
 import { httpStack } from "./http/stack.ts";
 import { type AcceptDeps, acceptTunnel, type LiveConnection } from "./inbound/accept.ts";
 import { addressedBy, type OwnedServices, type Self } from "./inbound/target.ts";
@@ -31,6 +32,7 @@ export type ProxyDeps = {
   newId(): string;
   readonly observeRequest: RequestObserver;
   readonly observeTcp: TcpObserver;
+  observeMirror(outcome: MirrorOutcome): void;
   log(event: string, fields: object): void;
   readonly limits: ProxyLimits;
 };
@@ -82,7 +84,13 @@ export const createProxy = (d: ProxyDeps): WaypointProxy => {
     connectTimeoutMs: d.limits.connectTimeoutMs,
     world: d.world,
   });
-  const upstreams = createUpstreamPool({ dial, world: d.world, idleMs: d.limits.idleMs, maxIdlePerEndpoint: d.limits.maxIdlePerEndpoint });
+  const upstreams = createUpstreamPool({
+    dial,
+    world: d.world,
+    idleMs: d.limits.idleMs,
+    maxIdlePerEndpoint: d.limits.maxIdlePerEndpoint,
+    known: (uid) => d.view.workload(uid) !== undefined,
+  });
   const handler = httpStack({
     view: d.view,
     origin: d.origin,
@@ -92,6 +100,7 @@ export const createProxy = (d: ProxyDeps): WaypointProxy => {
     self: d.identity.uri,
     patterns: d.patterns,
     observe: d.observeRequest,
+    observeMirror: d.observeMirror,
     requests,
   });
   const accept: AcceptDeps = {

@@ -1,3 +1,4 @@
+// What becomes of each filter of an HTTPRoute, and which are refused?
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HeaderFilter, HttpRouteFilter } from "@ambit/shared/kube/objects/gateway.ts";

@@ -1,3 +1,4 @@
+// Which header names may no route edit?
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isReserved, reservedEdit } from "./reserved.ts";

@@ -6,7 +6,7 @@ import { type Handler, stack } from "./context.ts";
 import { accessLog, type RequestObserver } from "./layers/access-log.ts";
 import { authorizeRequest, type LiveRequest } from "./layers/authorize.ts";
 import { type ForwardDeps, forward } from "./layers/forward.ts";
-import { mirror } from "./layers/mirror.ts";
+import { type MirrorDeps, mirror } from "./layers/mirror.ts";
 import { type PrepareDeps, prepare } from "./layers/prepare.ts";
 import { rescue } from "./layers/rescue.ts";
 import { retry } from "./layers/retry.ts";
@@ -14,6 +14,7 @@ import { type RouteDeps, route } from "./layers/route.ts";
 import { timeout } from "./layers/timeout.ts";
 
 export type StackDeps = ForwardDeps &
+  MirrorDeps &
   PrepareDeps &
   RouteDeps & { readonly world: World; readonly observe: RequestObserver; readonly requests: Live<LiveRequest> };
 

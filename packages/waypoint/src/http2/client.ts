@@ -20,12 +20,17 @@ export type Http2Client = {
   readonly open: boolean;
   readonly streams: number;
   onClosed(listener: () => void): void;
+  /** Asks the backend for a sign of life when it is time to, and cuts the session when none came. To be called now and then. */
+  tend(now: number): void;
   /** No new streams; closes when the running ones are through. */
   drain(): void;
   close(): void;
 };
 
 const SESSION_WINDOW = 1024 * 1024;
+/** As Istio's tunnels: a backend whose node has gone sends no reset, and every request would wait for it. */
+const PING_EVERY_MS = 10_000;
+const PING_TIMEOUT_MS = 20_000;
 /** A stream that was never processed (RFC 9113 section 8.7): safe to send again whatever the method. */
 const notProcessed = (code: number | undefined): boolean => code === constants.NGHTTP2_REFUSED_STREAM;
 
@@ -122,6 +127,26 @@ const exchange = async (session: ClientHttp2Session, r: Outgoing, use: { signal:
   return failed(answer, notProcessed(stream.rstCode) ? "no" : "maybe");
 };
 
+/** PINGs of one session, by the clock of whoever calls. */
+const pings = (session: ClientHttp2Session): ((now: number) => void) => {
+  let last = Number.NEGATIVE_INFINITY;
+  let waiting = false;
+  return (now) => {
+    if (session.destroyed) return;
+    if (waiting) {
+      if (now - last >= PING_TIMEOUT_MS) session.destroy(new Error(`the backend did not answer a PING within ${PING_TIMEOUT_MS} ms`));
+      return;
+    }
+    if (now - last < PING_EVERY_MS) return;
+    last = now;
+    // Not sent (false): others wait for their answer already.
+    waiting =
+      session.ping((error) => {
+        if (error === null) waiting = false;
+      }) !== false;
+  };
+};
+
 /** Takes the connection over. Errors show at the streams; the session's own end at `onClosed`. */
 export const http2Client = (duplex: Duplex): Http2Client => {
   const session = connect("http://backend", { createConnection: () => duplex, settings: H2_SETTINGS });
@@ -158,7 +183,9 @@ export const http2Client = (duplex: Duplex): Http2Client => {
       return streams;
     },
     onClosed: (listener) => void listeners.push(listener),
+    tend: pings(session),
     drain: () => session.close(),
-    close: () => session.destroy(),
+    // Answers under way are cut with an error: without one they would look whole.
+    close: () => session.destroy(streams === 0 ? undefined : new Error("the connection was closed")),
   };
 };

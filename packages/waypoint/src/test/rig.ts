@@ -126,6 +126,7 @@ export const createRig = (o: RigOptions = {}): Rig => {
     newId: () => "00000000-0000-4000-8000-000000000000",
     observeRequest: (ctx, end) => void seen.push({ ctx, end }),
     observeTcp: { opened: () => undefined, closed: (r) => void tcp.push(r) },
+    observeMirror: () => undefined,
     log: () => undefined,
     limits: { ...PROXY_LIMITS, ...o.limits },
     ...o.deps,

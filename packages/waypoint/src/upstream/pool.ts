@@ -15,7 +15,7 @@ export type UpstreamPool = {
   send(to: Chosen, request: Outgoing, how: { version: "http1" | "http2"; fresh: boolean; signal: AbortSignal }): Promise<Outcome>;
   /** Exchanges in flight to a workload. */
   active(uid: string): number;
-  /** Closes HTTP/1.1 connections that have been idle too long; to be called now and then. */
+  /** Closes what has been idle too long, or leads to a workload that has gone, or does not answer; to be called now and then. */
   sweep(): void;
   close(): void;
   stats(): { readonly idle: number; readonly sessions: number };
@@ -26,9 +26,12 @@ export type UpstreamPoolOptions = {
   readonly world: Pick<World, "now">;
   readonly idleMs: number;
   readonly maxIdlePerEndpoint: number;
+  /** Whether the workload is still there. */
+  known(uid: string): boolean;
 };
 
-type Idle = { readonly client: Http1Client; readonly until: number };
+type Idle = { readonly client: Http1Client; readonly uid: string; readonly until: number };
+type Session = { readonly client: Http2Client; readonly uid: string; usedAt: number };
 
 /** Connections are shared only where the peer, its address and how it is reached are the same. */
 const keyOf = (to: Chosen): string => `${to.via}|${to.expect.uri}|${to.workload.uid}|${formatSocketAddr(to.address)}`;
@@ -37,8 +40,8 @@ const failed = (e: unknown): Outcome => ({ kind: "failed", error: asMeshError(e,
 
 export const createUpstreamPool = (o: UpstreamPoolOptions): UpstreamPool => {
   const idle = new Map<string, Idle[]>();
-  const sessions = new Map<string, Http2Client[]>();
-  const opening = new Map<string, Promise<Http2Client>>();
+  const sessions = new Map<string, Session[]>();
+  const opening = new Map<string, Promise<Session>>();
   const active = new Map<string, number>();
 
   const count = (uid: string, by: 1 | -1): void => {
@@ -61,11 +64,11 @@ export const createUpstreamPool = (o: UpstreamPoolOptions): UpstreamPool => {
     }
     return undefined;
   };
-  const keep = (key: string, client: Http1Client, keptMs: number | undefined): void => {
+  const keep = (key: string, to: Chosen, client: Http1Client, keptMs: number | undefined): void => {
     const list = idle.get(key) ?? [];
     const until = o.world.now() + Math.min(o.idleMs, keptMs ?? o.idleMs);
     if (list.length >= o.maxIdlePerEndpoint) client.close();
-    else idle.set(key, [...list, { client, until }]);
+    else idle.set(key, [...list, { client, uid: to.workload.uid, until }]);
   };
   const openHttp1 = async (key: string, to: Chosen, signal: AbortSignal): Promise<Http1Client> => {
     const client = http1Client(byteStream(await o.dial(to, signal)));
@@ -76,15 +79,15 @@ export const createUpstreamPool = (o: UpstreamPoolOptions): UpstreamPool => {
     });
     return client;
   };
-  const openHttp2 = async (key: string, to: Chosen, signal: AbortSignal): Promise<Http2Client> => {
-    const client = http2Client(await o.dial(to, signal));
-    sessions.set(key, [...(sessions.get(key) ?? []), client]);
-    client.onClosed(() => drop(sessions, key, (s) => s === client));
-    return client;
+  const openHttp2 = async (key: string, to: Chosen, signal: AbortSignal): Promise<Session> => {
+    const opened: Session = { client: http2Client(await o.dial(to, signal)), uid: to.workload.uid, usedAt: o.world.now() };
+    sessions.set(key, [...(sessions.get(key) ?? []), opened]);
+    opened.client.onClosed(() => drop(sessions, key, (s) => s === opened));
+    return opened;
   };
   /** Callers at one moment share one new session; whoever opens it does so for all, so no single caller's end may stop it. */
-  const session = (key: string, to: Chosen): Promise<Http2Client> => {
-    const known = (sessions.get(key) ?? []).find((s) => s.open);
+  const session = (key: string, to: Chosen): Promise<Session> => {
+    const known = (sessions.get(key) ?? []).find((s) => s.client.open);
     if (known !== undefined) return Promise.resolve(known);
     const pending = opening.get(key);
     if (pending !== undefined) return pending;
@@ -96,11 +99,30 @@ export const createUpstreamPool = (o: UpstreamPoolOptions): UpstreamPool => {
     const client = (use.fresh ? undefined : takeIdle(key)) ?? (await openHttp1(key, to, use.signal));
     return client.send(use.request, use.signal, (free, keptMs) => {
       use.over();
-      if (free) keep(key, client, keptMs);
+      if (free) keep(key, to, client, keptMs);
     });
   };
-  const sendHttp2 = async (key: string, to: Chosen, use: { request: Outgoing; signal: AbortSignal; over: () => void }) =>
-    (await abortable(session(key, to), use.signal)).send(use.request, use.signal, use.over);
+  const sendHttp2 = async (key: string, to: Chosen, use: { request: Outgoing; signal: AbortSignal; over: () => void }) => {
+    const s = await abortable(session(key, to), use.signal);
+    return s.client.send(use.request, use.signal, () => {
+      s.usedAt = o.world.now();
+      use.over();
+    });
+  };
+  const sweepIdle = (now: number): void => {
+    const over = (i: Idle): boolean => i.until <= now || !o.known(i.uid);
+    for (const [key, list] of [...idle]) {
+      for (const i of list.filter(over)) i.client.close();
+      drop(idle, key, over);
+    }
+  };
+  const sweepSessions = (now: number): void => {
+    for (const s of [...sessions.values()].flat()) {
+      const idleTooLong = s.client.streams === 0 && now - s.usedAt >= o.idleMs;
+      if (idleTooLong || !o.known(s.uid)) s.client.drain();
+      s.client.tend(now);
+    }
+  };
 
   return {
     send: async (to, request, { version, fresh, signal }) => {
@@ -123,15 +145,12 @@ export const createUpstreamPool = (o: UpstreamPoolOptions): UpstreamPool => {
     },
     active: (uid) => active.get(uid) ?? 0,
     sweep: () => {
-      const now = o.world.now();
-      for (const [key, list] of [...idle]) {
-        for (const i of list) if (i.until <= now) i.client.close();
-        drop(idle, key, (i) => i.until <= now);
-      }
+      sweepIdle(o.world.now());
+      sweepSessions(o.world.now());
     },
     close: () => {
       for (const list of [...idle.values()]) for (const i of [...list]) i.client.close();
-      for (const list of [...sessions.values()]) for (const s of [...list]) s.close();
+      for (const list of [...sessions.values()]) for (const s of [...list]) s.client.close();
     },
     stats: () => ({
       idle: [...idle.values()].reduce((n, list) => n + list.length, 0),

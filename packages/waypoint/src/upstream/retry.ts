@@ -34,9 +34,11 @@ const FINAL: ReadonlySet<string> = new Set([
   "NO_SERVICE_PORT",
 ]);
 
-/** An attempt that may have been processed is repeated for methods that allow it, or when the route's author asked for retries by status. */
-const mayRepeat = (q: RetryQuestion, processed: "no" | "maybe"): boolean =>
-  processed === "no" || isIdempotent(q.method) || q.policy.codes.length > 0;
+/**
+ * An attempt that may have been processed is repeated only for methods that allow it. That the route's author asked for
+ * retries by status changes nothing here: a status says that the backend refused, a reset does not.
+ */
+const mayRepeat = (q: RetryQuestion, processed: "no" | "maybe"): boolean => processed === "no" || isIdempotent(q.method);
 
 export const decideRetry = (q: RetryQuestion): RetryAnswer => {
   const { outcome } = q;
