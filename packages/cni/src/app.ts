@@ -15,12 +15,13 @@ import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
-import { probeSet } from "./agent/actions.ts";
+import { createPodActions } from "./agent/actions.ts";
 import { createAgent } from "./agent/run.ts";
 import type { CniConfig } from "./config.ts";
-import { planEnrolment, REDIRECTION } from "./plan.ts";
+import { planEnrolment, podAddresses, REDIRECTION } from "./plan.ts";
 import { applyRules } from "./redirect/apply.ts";
-import { hostRules, removeHostRules } from "./redirect/rules.ts";
+import { createProbes } from "./redirect/probes.ts";
+import { removeHostRules } from "./redirect/rules.ts";
 import { createZdsServer, type ZdsServer } from "./zds/server.ts";
 
 export type CniDeps = { readonly client: KubeClient; readonly world: World; readonly logger: Logger };
@@ -42,12 +43,12 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
     log: logWatch,
   });
   const namespaces = createReflector<Namespace>({ client, resource: RESOURCES.namespaces, world, log: logWatch });
+  const probes = createProbes({ kubeletUid: config.kubeletUid, apply: (rules) => applyRules("here", rules) });
   let zds: ZdsServer | undefined;
   const agent = createAgent({
-    client,
+    actions: createPodActions({ client, procRoot: config.procRoot, probes }),
     pods,
     namespaces,
-    procRoot: config.procRoot,
     excludeNamespaces: config.excludeNamespaces,
     zds: () => {
       if (zds === undefined) throw new Error("the ZDS server is not up yet");
@@ -60,10 +61,12 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
   metrics.gaugeOf({ name: "ztunnel_connected", help: "How many ztunnels are connected." }, () => zds?.connected() ?? 0);
   metrics.gaugeOf({ name: "ambit_cni_captured_pods", help: "Pods of this node that are captured." }, () => agent.captured());
 
-  const isCaptured = (pod: Pod): boolean =>
-    pod.metadata.annotations?.[REDIRECTION] === "enabled" &&
-    planEnrolment({ pod, namespace: namespaces.get(pod.metadata.namespace ?? ""), excludeNamespaces: config.excludeNamespaces }).kind ===
-      "enrol";
+  const isCaptured = (pod: Pod): boolean => {
+    if (pod.metadata.annotations?.[REDIRECTION] !== "enabled") return false;
+    const namespace = namespaces.get(pod.metadata.namespace ?? "");
+    const { kind } = planEnrolment({ pod, namespace, excludeNamespaces: config.excludeNamespaces });
+    return kind === "enrol" || kind === "wait";
+  };
 
   /** True when the DaemonSet is gone or going: then this is an uninstall, else an upgrade or a restart. */
   const uninstalling = async (): Promise<boolean> => {
@@ -106,7 +109,8 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
       const patience = AbortSignal.any([stop, AbortSignal.timeout(config.syncMs)]);
       await Promise.all([pods.synced(patience), namespaces.synced(patience)]);
       // The probe set starts from what is captured now: addresses of pods that ended while no agent ran are dropped.
-      await applyRules("here", hostRules(probeSet(pods.list().filter(isCaptured)), config.kubeletUid));
+      const captured = pods.list().filter(isCaptured);
+      await probes.start(captured.map((pod) => ({ uid: pod.metadata.uid ?? "", addresses: podAddresses(pod) })));
       const done = agent.run(stop);
       zds = createZdsServer({
         path: config.zdsPath,

@@ -24,7 +24,14 @@ const cases: Case[] = [
   { name: "ambient pod in a plain namespace", pod: { labels: AMBIENT }, want: "enrol pod-label" },
   { name: "ambient pod whose namespace is not known yet", pod: { labels: AMBIENT }, namespace: null, want: "enrol pod-label" },
   { name: "no label", want: "leave not-labelled" },
-  { name: "namespace not known yet", namespace: null, want: "leave unknown-namespace" },
+  { name: "namespace not known yet", namespace: null, want: "wait unknown-namespace" },
+  { name: "opted out, whatever its namespace is", pod: { labels: NONE }, namespace: null, want: "leave pod-opted-out" },
+  {
+    name: "opted out, without address",
+    pod: { labels: NONE, status: { podIP: undefined } },
+    namespace: AMBIENT,
+    want: "leave pod-opted-out",
+  },
   { name: "pod opts out", pod: { labels: NONE }, namespace: AMBIENT, want: "leave pod-opted-out" },
   { name: "another value is not ambient", namespace: { "istio.io/dataplane-mode": "Ambient" }, want: "leave not-labelled" },
   { name: "host network", pod: { spec: { hostNetwork: true } }, namespace: AMBIENT, want: "leave host-network" },
@@ -36,7 +43,7 @@ const cases: Case[] = [
     namespace: AMBIENT,
     want: "leave is-ztunnel",
   },
-  { name: "no address yet", pod: { status: { podIP: undefined } }, namespace: AMBIENT, want: "leave no-address-yet" },
+  { name: "no address yet", pod: { status: { podIP: undefined } }, namespace: AMBIENT, want: "wait no-address-yet" },
   { name: "succeeded", pod: { status: { phase: "Succeeded" } }, namespace: AMBIENT, want: "forget succeeded" },
   { name: "failed", pod: { status: { phase: "Failed" } }, namespace: AMBIENT, want: "forget failed" },
 ];
@@ -50,6 +57,7 @@ for (const c of cases)
 
 const enrol: EnrolmentPlan = { kind: "enrol", why: "pod-label", options: { bypassInbound: false } };
 const leave: EnrolmentPlan = { kind: "leave", why: "not-labelled" };
+const wait: EnrolmentPlan = { kind: "wait", why: "unknown-namespace" };
 const forget: EnrolmentPlan = { kind: "forget", why: "deleted" };
 const all: Done = { rules: "yes", announced: true, probes: true, annotation: "enabled" };
 
@@ -60,6 +68,9 @@ const steps: [string, EnrolmentPlan, Done, boolean, string[]][] = [
   ["pending: announce and mark", enrol, { ...all, announced: false, annotation: "pending" }, true, ["announce", "annotate-enabled"]],
   ["rules of an earlier agent are written again", enrol, { ...all, rules: "stale" }, true, ["write-rules"]],
   ["label removed", leave, all, true, ["delete-rules", "withdraw", "delete-probes", "delete-annotation"]],
+  ["not known for now: a captured pod stays captured", wait, all, true, []],
+  ["not known for now: what is half done stays half done", wait, { ...all, announced: false, probes: false }, true, []],
+  ["not known yet: nothing begins", wait, NOTHING_DONE, false, []],
   ["never captured", leave, NOTHING_DONE, true, []],
   ["deleted: the namespace is left alone", forget, all, true, ["delete-probes", "withdraw"]],
 ];
@@ -84,7 +95,7 @@ test("carrying out the steps always ends with none left", () => {
     annotation: fc.constantFrom("enabled" as const, "pending" as const, undefined),
   });
   fc.assert(
-    fc.property(fc.constantFrom(enrol, leave, forget), arbDone, fc.boolean(), (plan, start, serving) => {
+    fc.property(fc.constantFrom(enrol, leave, wait, forget), arbDone, fc.boolean(), (plan, start, serving) => {
       let done = start;
       for (let i = 0; i < 8; i++) {
         const [step] = remainingSteps(plan, done, serving);

@@ -16,18 +16,14 @@ export type PodOptions = {
 export type EnrolmentPlan =
   | { readonly kind: "enrol"; readonly why: "pod-label" | "namespace-label"; readonly options: PodOptions }
   | { readonly kind: "leave"; readonly why: LeaveReason }
+  /** What decides is not known for now: what was done stays done, and nothing new is begun. Not knowing may never let traffic out. */
+  | { readonly kind: "wait"; readonly why: WaitReason }
   /** The pod has ended: what was kept for it is forgotten, its namespace is left as it is. */
   | { readonly kind: "forget"; readonly why: "succeeded" | "failed" | "deleted" };
 
-export type LeaveReason =
-  | "not-labelled"
-  | "pod-opted-out"
-  | "host-network"
-  | "has-sidecar"
-  | "excluded-namespace"
-  | "is-ztunnel"
-  | "unknown-namespace"
-  | "no-address-yet";
+export type LeaveReason = "not-labelled" | "pod-opted-out" | "host-network" | "has-sidecar" | "excluded-namespace" | "is-ztunnel";
+
+export type WaitReason = "unknown-namespace" | "no-address-yet";
 
 export type EnrolmentInput = {
   readonly pod: Pod;
@@ -43,16 +39,17 @@ export const planEnrolment = ({ pod, namespace, excludeNamespaces }: EnrolmentIn
   if (pod.status?.phase === "Failed") return { kind: "forget", why: "failed" };
   const own = pod.metadata.labels?.[DATAPLANE_MODE];
   const leave = (why: LeaveReason): EnrolmentPlan => ({ kind: "leave", why });
+  const wait = (why: WaitReason): EnrolmentPlan => ({ kind: "wait", why });
   if (pod.spec?.hostNetwork === true) return leave("host-network");
   if (excludeNamespaces.includes(pod.metadata.namespace ?? "")) return leave("excluded-namespace");
   if (isZtunnel(pod)) return leave("is-ztunnel");
   if (pod.metadata.annotations?.[SIDECAR_STATUS] !== undefined) return leave("has-sidecar");
   if (own === "none") return leave("pod-opted-out");
   if (own !== "ambient") {
-    if (namespace === undefined) return leave("unknown-namespace");
+    if (namespace === undefined) return wait("unknown-namespace");
     if (namespace.metadata.labels?.[DATAPLANE_MODE] !== "ambient") return leave("not-labelled");
   }
-  if (podAddresses(pod).length === 0) return leave("no-address-yet");
+  if (podAddresses(pod).length === 0) return wait("no-address-yet");
   const options = { bypassInbound: pod.metadata.annotations?.[BYPASS_INBOUND] === "true" };
   return { kind: "enrol", why: own === "ambient" ? "pod-label" : "namespace-label", options };
 };
@@ -63,22 +60,29 @@ export const podAddresses = (pod: Pod): readonly string[] => {
   return all.length > 0 || pod.status?.podIP === undefined ? all : [pod.status.podIP];
 };
 
-const SENTENCES: Readonly<Record<LeaveReason | "succeeded" | "failed" | "deleted" | "pod-label" | "namespace-label", string>> = {
-  "not-labelled": `neither the pod nor its namespace has the label ${DATAPLANE_MODE}=ambient`,
-  "pod-opted-out": `the pod has the label ${DATAPLANE_MODE}=none`,
-  "host-network": "the pod uses its node's network namespace, which is never captured",
-  "has-sidecar": `the pod has a sidecar (annotation ${SIDECAR_STATUS})`,
-  "excluded-namespace": "its namespace is excluded by EXCLUDE_NAMESPACES",
-  "is-ztunnel": "the pod is a ztunnel",
-  "unknown-namespace": "its namespace is not known yet",
-  "no-address-yet": "the pod has no address yet",
-  succeeded: "the pod has succeeded",
-  failed: "the pod has failed",
-  deleted: "the pod is deleted",
-  "pod-label": `the pod has the label ${DATAPLANE_MODE}=ambient`,
-  "namespace-label": `its namespace has the label ${DATAPLANE_MODE}=ambient`,
+const SENTENCES: Readonly<Record<LeaveReason | WaitReason | "succeeded" | "failed" | "deleted" | "pod-label" | "namespace-label", string>> =
+  {
+    "not-labelled": `neither the pod nor its namespace has the label ${DATAPLANE_MODE}=ambient`,
+    "pod-opted-out": `the pod has the label ${DATAPLANE_MODE}=none`,
+    "host-network": "the pod uses its node's network namespace, which is never captured",
+    "has-sidecar": `the pod has a sidecar (annotation ${SIDECAR_STATUS})`,
+    "excluded-namespace": "its namespace is excluded by EXCLUDE_NAMESPACES",
+    "is-ztunnel": "the pod is a ztunnel",
+    "unknown-namespace": "its namespace is not known yet",
+    "no-address-yet": "the pod has no address yet",
+    succeeded: "the pod has succeeded",
+    failed: "the pod has failed",
+    deleted: "the pod is deleted",
+    "pod-label": `the pod has the label ${DATAPLANE_MODE}=ambient`,
+    "namespace-label": `its namespace has the label ${DATAPLANE_MODE}=ambient`,
+  };
+
+const OUTCOMES: Readonly<Record<EnrolmentPlan["kind"], string>> = {
+  enrol: "captured",
+  leave: "not captured",
+  wait: "left as it is",
+  forget: "not captured",
 };
 
 /** The reason as a clause for logs and `ambit explain`. */
-export const enrolmentText = (plan: EnrolmentPlan): string =>
-  `${plan.kind === "enrol" ? "captured" : "not captured"}: ${SENTENCES[plan.why]}`;
+export const enrolmentText = (plan: EnrolmentPlan): string => `${OUTCOMES[plan.kind]}: ${SENTENCES[plan.why]}`;

@@ -41,6 +41,7 @@ export const remainingSteps = (wanted: EnrolmentPlan, done: Done, serving: boole
       ...when(done.annotation !== "enabled", "annotate-enabled"),
     ];
   }
+  if (wanted.kind === "wait") return [];
   if (wanted.kind === "forget") return [...when(done.probes, "delete-probes"), ...when(done.announced, "withdraw")];
   return [
     ...when(done.rules !== "no", "delete-rules"),

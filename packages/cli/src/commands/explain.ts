@@ -29,7 +29,8 @@ const capture = async (c: Cluster, pod: Pod): Promise<ExplainPod> => {
   return (await c.admin.json(ref(agent), `/explain/pod?${query(ref(pod))}`)) as ExplainPod;
 };
 
-const isCaptured = (p: ExplainPod): boolean => p.wanted.kind === "enrol" && p.done.announced && p.done.rules === "yes";
+const isCaptured = (p: ExplainPod): boolean =>
+  (p.wanted.kind === "enrol" || p.wanted.kind === "wait") && p.done.announced && p.done.rules === "yes";
 
 /** The last leg: what the pod that is reached says to who comes. */
 const arrival = async (c: Cluster, at: ExplainWorkload, ask: { to: string; source: string; sourceIp: string }): Promise<Finding[]> => {

@@ -1,13 +1,25 @@
-// How is each step for a pod carried out?
+// How is each step for a pod carried out on this machine and in the cluster?
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
+import { findNetns } from "../netns/scan.ts";
 import { type PodOptions, podAddresses, REDIRECTION } from "../plan.ts";
 import { applyRouting, applyRules } from "../redirect/apply.ts";
-import { type Family, type ProbeSet, podRules, probeElements, removePodRules } from "../redirect/rules.ts";
-import type { PodInfo } from "../zds/server.ts";
+import type { Probes } from "../redirect/probes.ts";
+import { type Family, podRules, removePodRules } from "../redirect/rules.ts";
+
+export type PodActions = {
+  /** The pod's namespace, the caller's to close; undefined while no process of the pod runs in one that has its address. */
+  findNetns(pod: Pod): Netns | undefined;
+  writeRules(netns: Netns, pod: Pod, options: PodOptions): Promise<void>;
+  deleteRules(netns: Netns, pod: Pod): Promise<void>;
+  addProbes(pod: Pod): Promise<void>;
+  removeProbes(pod: Pod): Promise<void>;
+  /** Sets or (undefined) removes the redirection annotation. */
+  annotate(pod: Pod, value: "enabled" | "pending" | undefined): Promise<void>;
+};
 
 const families = (pod: Pod): Family[] => {
   const all = podAddresses(pod);
@@ -17,38 +29,32 @@ const families = (pod: Pod): Family[] => {
   ];
 };
 
-export const probeSet = (pods: readonly Pod[]): ProbeSet => {
-  const all = pods.flatMap(podAddresses);
-  return { v4: all.filter((a) => !a.includes(":")), v6: all.filter((a) => a.includes(":")) };
-};
+const uidOf = (pod: Pod): string => pod.metadata.uid ?? "";
 
-export const podInfo = (pod: Pod): PodInfo => ({
-  name: pod.metadata.name,
-  namespace: pod.metadata.namespace ?? "",
-  serviceAccount: pod.spec?.serviceAccountName ?? "default",
+export type ActionDeps = { readonly client: Pick<KubeClient, "patch">; readonly procRoot: string; readonly probes: Probes };
+
+export const createPodActions = ({ client, procRoot, probes }: ActionDeps): PodActions => ({
+  findNetns: (pod) => findNetns(procRoot, [{ uid: uidOf(pod), addresses: podAddresses(pod) }]).get(uidOf(pod)),
+  writeRules: async (netns, pod, options) => {
+    await applyRouting({ netns: netns.fd }, "add", families(pod));
+    await applyRules({ netns: netns.fd }, podRules(options));
+  },
+  deleteRules: async (netns, pod) => {
+    await applyRules({ netns: netns.fd }, removePodRules());
+    await applyRouting({ netns: netns.fd }, "del", families(pod));
+  },
+  addProbes: (pod) => probes.add({ uid: uidOf(pod), addresses: podAddresses(pod) }),
+  removeProbes: (pod) => probes.remove(uidOf(pod)),
+  // On the status subresource, as istio-cni does.
+  annotate: async (pod, value) => {
+    await client.patch(
+      RESOURCES.pods,
+      { namespace: pod.metadata.namespace ?? "", name: pod.metadata.name },
+      {
+        type: "merge",
+        body: { metadata: { uid: pod.metadata.uid, annotations: { [REDIRECTION]: value ?? null } } },
+        subresource: "status",
+      },
+    );
+  },
 });
-
-export const writeRules = async (netns: Netns, pod: Pod, options: PodOptions): Promise<void> => {
-  await applyRouting({ netns: netns.fd }, "add", families(pod));
-  await applyRules({ netns: netns.fd }, podRules(options));
-};
-
-export const deleteRules = async (netns: Netns, pod: Pod): Promise<void> => {
-  await applyRules({ netns: netns.fd }, removePodRules());
-  await applyRouting({ netns: netns.fd }, "del", families(pod));
-};
-
-export const changeProbes = (action: "add" | "destroy", pod: Pod): Promise<void> =>
-  applyRules("here", probeElements(action, probeSet([pod])));
-
-/** Sets or (undefined) removes the redirection annotation, on the status subresource as istio-cni does. */
-export const annotate = (client: KubeClient, pod: Pod, value: "enabled" | "pending" | undefined): Promise<unknown> =>
-  client.patch(
-    RESOURCES.pods,
-    { namespace: pod.metadata.namespace ?? "", name: pod.metadata.name },
-    {
-      type: "merge",
-      body: { metadata: { uid: pod.metadata.uid, annotations: { [REDIRECTION]: value ?? null } } },
-      subresource: "status",
-    },
-  );

@@ -103,7 +103,7 @@ export type ExplainWaypoint = {
 /** cni `/explain/pod?namespace=&name=` */
 export type ExplainPod = {
   readonly node: string;
-  readonly wanted: { readonly kind: "enrol" | "leave" | "forget"; readonly why: string };
+  readonly wanted: { readonly kind: "enrol" | "leave" | "wait" | "forget"; readonly why: string };
   readonly text: string;
   readonly done: {
     readonly rules: string;
