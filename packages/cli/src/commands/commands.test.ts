@@ -94,7 +94,9 @@ test("waypoint apply --enroll-namespace: refuses to replace another, warns of a 
 });
 
 test("waypoint apply where the namespace or the Gateway API is missing says so", async () => {
-  const client = { patch: async () => Promise.reject(new KubeError({ status: 404, reason: "NotFound", message: "nothing there", body: undefined })) };
+  const client = {
+    patch: async () => Promise.reject(new KubeError({ status: 404, reason: "NotFound", message: "nothing there", body: undefined })),
+  };
   assert.match(
     (await ambit(client, "waypoint", "apply")).error ?? "",
     /namespace shop does not exist, or the Gateway API is not installed/,
