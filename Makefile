@@ -4,7 +4,7 @@ AMBIT := $(NODE) packages/cli/src/main.ts
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/node-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check bench clean
+.PHONY: help setup demo up down test check fuzz bench clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ check: ## Types, lint, import boundaries
 	@node_modules/.bin/tsc --noEmit -p tsconfig.json
 	@node_modules/.bin/biome check --error-on-warnings .
 	@$(NODE) --test --test-reporter=dot test/boundaries.test.ts
+
+fuzz: setup ## Five minutes of made-up peers against the tunnel's framing
+	@$(NODE) test/fuzz/hbone.ts $(or $(SECONDS),300)
 
 bench: setup ## Measurements against a peer in the same run, as ratios
 	@$(NODE) test/bench/main.ts $(ARGS)
