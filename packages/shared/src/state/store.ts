@@ -79,6 +79,7 @@ export const createMeshStore = (): MeshStore => {
   const indexService = (s: Service, op: "add" | "remove"): void => {
     for (const a of s.addresses) byVip[op](addressKey(a.network, a.ip), s);
     byHostname[op](s.hostname, s);
+    if (s.cidrs.length === 0) return; // almost all: then no look through everybody's blocks
     if (op === "remove") blocks = blocks.filter((b) => b.service !== s);
     else blocks.push(...s.cidrs.map((c) => ({ ...c, service: s })));
   };
