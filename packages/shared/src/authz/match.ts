@@ -38,9 +38,10 @@ const holds = <T>(yes: readonly T[], not: readonly T[], test: (candidate: T) => 
 
 const lower = (m: StringMatch): StringMatch => (m.kind === "presence" ? m : { ...m, value: m.value.toLowerCase() });
 
+/** A header that is there without a value is present, as to Envoy: a backend may act on it. */
 const headerHolds = (h: HeaderMatch, http: HttpAttributes): boolean => {
   const value = http.headers[h.name];
-  return holds(h.values, h.notValues, (m) => value !== undefined && matchString(m, value));
+  return holds(h.values, h.notValues, (m) => value !== undefined && (m.kind === "presence" || matchString(m, value)));
 };
 
 /** A policy that asks for HTTP attributes of a connection that has none: positive ones cannot hold, negative ones cannot exclude. */

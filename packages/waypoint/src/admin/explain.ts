@@ -1,5 +1,6 @@
 // What would happen to a request, and why? (the same pure functions that decide about real ones)
 
+import type { Ip } from "@ambit/shared/addr/ip.ts";
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { ExplainRule, ExplainWaypoint } from "@ambit/shared/admin/explain.ts";
 import { RESCUE } from "@ambit/shared/errors/codes.ts";
@@ -108,13 +109,17 @@ const reached = (choice: Choice, d: ExplainDeps): Partial<ExplainWaypoint> & { r
   };
 };
 
-const endpointFor = (backend: ServiceTarget, a: AddressedNow, d: ExplainDeps): Choice => {
-  const direct = a.workload === undefined ? undefined : reach(a.workload, a.port.port, { appProtocol: "UNKNOWN", service: a.service });
+/** What is addressed, and by which address. */
+type Asked = AddressedNow & { readonly toward: Ip };
+
+const endpointFor = (backend: ServiceTarget, a: Asked, d: ExplainDeps): Choice => {
+  const { workload, port, service, toward } = a;
+  const direct = workload === undefined ? undefined : reach(workload, port.port, { appProtocol: "UNKNOWN", service, toward });
   if (direct !== undefined) return { kind: "chosen", chosen: direct, candidates: [] };
-  return chooseEndpoint({ view: d.view, backend, from: d.origin(), tried: new Set(), random: d.random, active: () => 0 });
+  return chooseEndpoint({ view: d.view, backend, from: d.origin(), toward, tried: new Set(), random: d.random, active: () => 0 });
 };
 
-const planned = (plan: RequestPlan, a: AddressedNow, d: ExplainDeps): Partial<ExplainWaypoint> & { readonly text: string } => {
+const planned = (plan: RequestPlan, a: Asked, d: ExplainDeps): Partial<ExplainWaypoint> & { readonly text: string } => {
   const rule = plan.rule;
   const shown = {
     chosen: rule === undefined ? (plan.kind === "fail" ? "none" : "no route is attached: plain forwarding") : ruleName(rule),
@@ -153,7 +158,7 @@ const explainHttp = (q: Question, a: AddressedNow, d: ExplainDeps): Partial<Expl
   const rules: ExplainRule[] = trail.map((t) => ({ route: t.route, rule: t.rule, matched: false, why: `does not match: ${t.missed}` }));
   if (plan.rule !== undefined)
     rules.push({ route: plan.rule.route, rule: plan.rule.rule, matched: true, why: "the first rule that matches" });
-  const then = planned(plan, a, d);
+  const then = planned(plan, { ...a, toward: q.authority.ip }, d);
   if (verdict.allowed) return { verdict, rules, ...then };
   return { verdict, rules, ...then, status: 403, text: `answered 403: ${verdict.text}` };
 };
@@ -165,7 +170,7 @@ const explainTcp = (q: Question, a: AddressedNow, d: ExplainDeps): Partial<Expla
   const shown = { verdict, chosen: "opaque TCP", backends: backendsOf(a.port.tcpBackends) };
   if (!verdict.allowed) return { ...shown, text: `closed: ${verdict.text}` };
   if (plan.kind === "fail") return { ...shown, text: `closed: ${plan.detail}` };
-  return { ...shown, ...reached(endpointFor(plan.backend, a, d), d) };
+  return { ...shown, ...reached(endpointFor(plan.backend, { ...a, toward: q.authority.ip }, d), d) };
 };
 
 /** For an AUTO port the answer is the one for HTTP. */

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RouteMatch, RouteRule, ValueMatch } from "@ambit/shared/route/types.ts";
+import fc from "fast-check";
 import { aRule } from "../test/rig.ts";
 import { matchesPrefix, matchRoute, missed, queryParam, type RoutedRequest } from "./match.ts";
 import { splitPath } from "./path.ts";
@@ -34,6 +35,40 @@ test("a prefix is matched by path element", () => {
     ["/Abc", "/abc", false],
   ] as const)
     assert.equal(matchesPrefix(prefix, path), want, `${prefix} ${path}`);
+});
+
+/** Path elements, as the Gateway API says it: a list of elements that begins with another list. */
+const elements = (path: string): string[] => {
+  const list = path.split("/").slice(1);
+  return list.at(-1) === "" ? list.slice(0, -1) : list;
+};
+
+test("a prefix matches as a comparison of path elements says", () => {
+  const path = fc.array(fc.constantFrom("a", "b", "ab"), { maxLength: 4 }).map((s) => `/${s.join("/")}`);
+  const slashed = fc.tuple(path, fc.boolean()).map(([p, slash]) => (slash && p !== "/" ? `${p}/` : p));
+  fc.assert(
+    fc.property(slashed, slashed, (prefix, p) => {
+      const [want, have] = [elements(prefix), elements(p)];
+      assert.equal(
+        matchesPrefix(prefix, p),
+        want.every((e, i) => have[i] === e),
+        `${prefix} on ${p}`,
+      );
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test("a prefix never matches past an element's end, and what it matches it matches with more behind", () => {
+  const path = fc.string({ unit: fc.constantFrom("a", "/", "%", "."), maxLength: 6 }).map((s) => `/${s}`);
+  fc.assert(
+    fc.property(path, path, (prefix, p) => {
+      if (matchesPrefix(prefix, p)) assert.ok(matchesPrefix(prefix, `${p}/more`), `${prefix} on ${p}`);
+      if (!prefix.endsWith("/")) assert.equal(matchesPrefix(prefix, `${prefix}x`), false, prefix);
+      assert.ok(matchesPrefix(prefix, prefix), prefix);
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test("each part of a match", () => {

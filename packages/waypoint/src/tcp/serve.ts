@@ -43,21 +43,22 @@ export type TcpObserver = { opened(report: TcpReport): void; closed(report: TcpR
 /** At most so many endpoints are tried; the connection has carried nothing yet, so a further one is safe. */
 const DIALS = 3;
 
-const choose = (a: Addressed, tried: ReadonlySet<string>, d: TcpDeps): Choice => {
+const choose = ({ addressed: a, connection }: TcpReport, tried: ReadonlySet<string>, d: TcpDeps): Choice => {
+  const toward = connection.destination.ip;
   if (a.workload !== undefined) {
-    const chosen = reach(a.workload, a.port.port, { appProtocol: "TCP", service: a.service });
+    const chosen = reach(a.workload, a.port.port, { appProtocol: "TCP", service: a.service, toward });
     if (chosen !== undefined) return { kind: "chosen", chosen, candidates: [] };
   }
   const plan = planTcp(a.service, a.port, d.world.random());
   if (plan.kind === "fail") return { kind: "none", error: new MeshError(plan.code, plan.detail), candidates: [] };
-  return chooseEndpoint({ view: d.view, backend: plan.backend, from: d.origin(), tried, random: d.world.random, active: () => 0 });
+  return chooseEndpoint({ view: d.view, backend: plan.backend, from: d.origin(), toward, tried, random: d.world.random, active: () => 0 });
 };
 
 const open = async (report: TcpReport, signal: AbortSignal, d: TcpDeps): Promise<Duplex> => {
   const tried = new Set<string>();
   let last: MeshError | undefined;
   for (let i = 0; i < DIALS && !signal.aborted; i++) {
-    const choice = choose(report.addressed, tried, d);
+    const choice = choose(report, tried, d);
     if (choice.kind === "none") throw last ?? choice.error;
     const { chosen }: { chosen: Chosen } = choice;
     report.upstream = { workload: chosen.workload, address: chosen.address, service: chosen.service };

@@ -2,26 +2,28 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { aService, aPort as aServicePort, aWorkload } from "@ambit/shared/state/fixtures.ts";
+import type { Ip } from "@ambit/shared/addr/ip.ts";
+import { aService, aPort as aServicePort, aWorkload, ip } from "@ambit/shared/state/fixtures.ts";
 import { createMeshStore } from "@ambit/shared/state/store.ts";
-import type { Workload } from "@ambit/shared/state/types.ts";
+import type { Service, Workload } from "@ambit/shared/state/types.ts";
 import { KEY } from "../test/rig.ts";
-import { type ChooseInput, chooseEndpoint, upstreamVersion } from "./choose.ts";
+import { type ChooseInput, chooseEndpoint, reach, upstreamVersion } from "./choose.ts";
 
 const backend = { namespace: "shop", hostname: "reviews.shop.svc.cluster.local", port: 80 };
 const pod = (name: string, address: string, over: Partial<Workload> = {}) =>
   aWorkload(name, address, { namespace: "shop", services: { [KEY]: [aServicePort(80, 8080)] }, ...over });
 
-const input = (workloads: readonly Workload[], over: Partial<ChooseInput> = {}): ChooseInput => {
+const input = (workloads: readonly Workload[], over: Partial<ChooseInput> = {}, service: Partial<Service> = {}): ChooseInput => {
   const store = createMeshStore();
   store.commit([
-    { kind: "service", service: aService("reviews", "10.96.0.50", { namespace: "shop" }) },
+    { kind: "service", service: aService("reviews", "10.96.0.50", { namespace: "shop", ...service }) },
     ...workloads.map((workload) => ({ kind: "workload" as const, workload })),
   ]);
   return {
     view: store.view,
     backend,
     from: { network: "", node: "node1", clusterId: "Kubernetes", locality: { region: "", zone: "", subzone: "" } },
+    toward: ip("10.96.0.50"),
     tried: new Set(),
     random: () => 0,
     active: () => 0,
@@ -42,6 +44,29 @@ test("the endpoint's address, tunnel and exact identity", () => {
   );
   const plain = chooseEndpoint(input([pod("a", "10.244.1.1", { tunnelProtocol: "NONE" })]));
   assert.equal(plain.kind === "chosen" && plain.chosen.via, "plain");
+});
+
+test("an endpoint is dialled by the family that the caller used, where it and its service have it", () => {
+  const both = { addresses: [ip("10.244.1.1"), ip("fd00:244:1::1")] };
+  const v6 = ip("fd00:96::50");
+  const dialled = (w: Partial<Workload>, toward: Ip, service: Partial<Service> = {}): string => {
+    const i = input([pod("a", "10.244.1.1", w)], { toward }, service);
+    const c = chooseEndpoint(i);
+    return c.kind === "chosen" ? c.chosen.address.ip : c.error.code;
+  };
+  assert.equal(dialled(both, ip("10.96.0.50")), "10.244.1.1");
+  assert.equal(dialled(both, v6), "fd00:244:1::1");
+  assert.equal(dialled({ addresses: [ip("10.244.1.1")] }, v6), "10.244.1.1");
+  assert.equal(dialled({ addresses: [ip("fd00:244:1::1")] }, ip("10.96.0.50")), "fd00:244:1::1");
+  assert.equal(dialled(both, v6, { ipFamilies: "IPV4_ONLY" }), "10.244.1.1");
+  assert.equal(dialled(both, ip("10.96.0.50"), { ipFamilies: "IPV6_ONLY" }), "fd00:244:1::1");
+  assert.equal(dialled({ addresses: [] }, v6), "NO_HEALTHY_UPSTREAM");
+});
+
+test("a pod addressed by its own IP is dialled at that one", () => {
+  const w = pod("a", "10.244.1.1", { addresses: [ip("10.244.1.1"), ip("fd00:244:1::1"), ip("fd00:244:1::2")] });
+  const at = (toward: Ip) => reach(w, 80, { appProtocol: "TCP", service: backend, toward })?.address.ip;
+  assert.deepEqual([at(ip("fd00:244:1::2")), at(ip("10.244.1.1"))], ["fd00:244:1::2", "10.244.1.1"]);
 });
 
 test("of two drawn, the one with fewer requests in flight", () => {

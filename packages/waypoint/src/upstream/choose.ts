@@ -1,10 +1,12 @@
 // Which endpoint takes a request or connection, and how is it reached?
 
+import type { Ip } from "@ambit/shared/addr/ip.ts";
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { type Balanced, balance, type Candidate, type Origin } from "@ambit/shared/state/balance.ts";
-import { type AppProtocol, identityOf, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
+import { endpointAddress } from "@ambit/shared/state/endpoint-address.ts";
+import { type AppProtocol, type IpFamilies, identityOf, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 
 /** Where the waypoint itself is, for locality. */
@@ -25,6 +27,8 @@ export type ChooseInput = {
   readonly view: MeshView;
   readonly backend: { readonly namespace: string; readonly hostname: string; readonly port: number };
   readonly from: Origin;
+  /** What the caller addressed: endpoints are dialled by the same family where they and their service have it. */
+  readonly toward: Ip;
   readonly tried: ReadonlySet<string>;
   random(): number;
   /** Requests in flight to a workload, by uid. */
@@ -42,8 +46,12 @@ const none = (code: "NO_HEALTHY_UPSTREAM" | "NO_SERVICE_PORT", detail: string, c
 });
 
 /** The workload at the port, as an endpoint; undefined when it has no address. */
-export const reach = (w: Workload, port: number, of: Pick<Chosen, "appProtocol" | "service">): Chosen | undefined => {
-  const [ip] = w.addresses;
+export const reach = (
+  w: Workload,
+  port: number,
+  { toward, families, ...of }: Pick<Chosen, "appProtocol" | "service"> & { toward: Ip; families?: IpFamilies },
+): Chosen | undefined => {
+  const ip = endpointAddress(w, toward, families);
   if (ip === undefined) return undefined;
   return { workload: w, address: { ip, port }, via: w.tunnelProtocol === "HBONE" ? "hbone" : "plain", expect: identityOf(w), ...of };
 };
@@ -75,7 +83,7 @@ export const chooseEndpoint = (i: ChooseInput): Choice => {
   const second = draw(new Set([...i.tried, first.workload.uid]));
   const best = second.kind === "endpoint" && load(second, i.active) < load(first, i.active) ? second : first;
   const appProtocol = service.ports.find((p) => p.servicePort === i.backend.port)?.appProtocol ?? "UNKNOWN";
-  const chosen = reach(best.workload, best.port, { appProtocol, service: i.backend });
+  const chosen = reach(best.workload, best.port, { appProtocol, service: i.backend, toward: i.toward, families: service.ipFamilies });
   if (chosen === undefined) return none("NO_HEALTHY_UPSTREAM", `the endpoint ${best.workload.uid} has no address`, first.candidates);
   return { kind: "chosen", chosen, candidates: first.candidates };
 };

@@ -41,15 +41,16 @@ const notChosen = (error: MeshError): Choice => ({ kind: "none", error, candidat
 
 const choose = (ctx: RequestCtx, tried: ReadonlySet<string>, d: ForwardDeps): Choice => {
   const { workload, port, service } = ctx.addressed;
+  const toward = ctx.connection.destination.ip;
   const backend = ctx.plan?.backend;
   if (backend === undefined) return notChosen(new MeshError("INVALID_BACKEND", "no backend was planned"));
   if (workload !== undefined) {
-    const chosen = reach(workload, port.port, { appProtocol: "UNKNOWN", service });
+    const chosen = reach(workload, port.port, { appProtocol: "UNKNOWN", service, toward });
     return chosen === undefined
       ? notChosen(new MeshError("NO_HEALTHY_UPSTREAM", `the pod ${workload.uid} has no address`))
       : { kind: "chosen", chosen, candidates: [] };
   }
-  return chooseEndpoint({ view: d.view, backend, from: d.origin(), tried, random: d.world.random, active: d.upstreams.active });
+  return chooseEndpoint({ view: d.view, backend, from: d.origin(), toward, tried, random: d.world.random, active: d.upstreams.active });
 };
 
 const failedBefore = (error: MeshError): Outcome => ({ kind: "failed", error, processed: "no", reused: false });

@@ -35,6 +35,7 @@ const sendCopy = async (ctx: RequestCtx, order: MirrorOrder, content: Buffer, d:
     view: d.view,
     backend: order.backend,
     from: d.origin(),
+    toward: ctx.connection.destination.ip,
     tried: new Set(),
     random: d.world.random,
     active: d.upstreams.active,
