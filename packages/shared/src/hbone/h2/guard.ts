@@ -10,7 +10,8 @@ export type Allowance = { readonly burst: number; readonly perSecond: number };
 /** Far above what honest peers do: resets are how tunnels are cut, so there are more of them than on the web. */
 export const ALLOWED: Readonly<Record<Nuisance, Allowance>> = {
   settings: { burst: 20, perSecond: 1 },
-  ping: { burst: 100, perSecond: 20 },
+  // Peers that measure the path send one each round trip.
+  ping: { burst: 1000, perSecond: 200 },
   reset: { burst: 2000, perSecond: 200 },
   empty: { burst: 100, perSecond: 20 },
   noise: { burst: 1000, perSecond: 100 },

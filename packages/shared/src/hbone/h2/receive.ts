@@ -68,7 +68,8 @@ export class Receiver implements FrameHandler {
     }
     if (place.how === "ended" || place.how === "skipped" || place.how === "reset-by-peer")
       throw new ConnectionError("STREAM_CLOSED", `DATA on stream ${id}, which is closed`);
-    this.#c.guard.count("noise");
+    // What was under way when we reset the stream is honest, and as much as the windows allowed; only what they do not count is.
+    if (this.#length === 0) this.#c.guard.count("noise");
   }
 
   dataPiece(piece: Buffer): void {
@@ -87,7 +88,8 @@ export class Receiver implements FrameHandler {
       this.#credit(this.#c.window.give(rest));
       if (stream !== undefined) this.#creditStream(stream, rest);
     }
-    if (this.#given === 0 && !endStream) this.#c.guard.count("empty");
+    // Only a frame without octets is empty: those of a stream that was cut meanwhile are just not taken any more.
+    if (stream !== undefined && this.#given === 0 && !stream.destroyed && !endStream) this.#c.guard.count("empty");
     if (endStream && stream !== undefined && !stream.destroyed) stream.receiveEnd();
   }
 

@@ -150,6 +150,33 @@ test("a cut is a reset and never an end, from both sides, also with octets under
   while (server.streams + client.streams > 0) await turn();
 });
 
+test("streams cut by us while the peer pours into them do not cost the connection, nor do ends that cross the cut", {
+  timeout: 30_000,
+}, async (t) => {
+  const { client, server } = await pair(t, (s) => {
+    let got = 0;
+    s.on("data", (c: Buffer) => {
+      got += c.length;
+      if (got > 50_000) s.destroy();
+    });
+  });
+  // Small frames, many of them under way; half of the streams are ended by the client at the moment of the cut.
+  const chunk = Buffer.alloc(200);
+  const pour = async (i: number): Promise<void> => {
+    const { stream } = await open(client);
+    const over = once(stream, "close");
+    for (let n = 0; n < 600 && !stream.destroyed; n++) {
+      stream.write(chunk);
+      if (n % 20 === 0) await turn();
+    }
+    if (i % 2 === 0) stream.end();
+    await over.catch(() => undefined);
+  };
+  for (let round = 0; round < 5; round++) await Promise.all(Array.from({ length: 30 }, (_, i) => pour(i)));
+  assert.deepEqual([client.destroyed, server.destroyed], [false, false]);
+  assert.equal(await client.ping(), true);
+});
+
 test("half-closed and then cut: still a reset", { timeout: 10_000 }, async (t) => {
   const { client } = await pair(t, (s) => {
     s.resume();

@@ -206,7 +206,11 @@ export class H2Session extends EventEmitter<H2Events> {
     if (this.#table.find(stream.id) !== stream) return;
     const told = stream.over;
     this.#table.close(stream.id, told ? "ended" : "reset-by-us");
-    if (!told && !this.destroyed) this.#output.control(resetFrame(stream.id, code));
+    if (!told) {
+      // Its end, trailers or reset may be under way.
+      this.#guard.earn("noise", 3);
+      if (!this.destroyed) this.#output.control(resetFrame(stream.id, code));
+    }
     this.#endWhenIdle();
   }
 
