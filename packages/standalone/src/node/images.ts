@@ -12,6 +12,7 @@ export const ambitImages = (node: string, repository: string): ImageTable => ({
   "ambit/controller": [node, `${repository}/packages/controller/src/main.ts`],
   "ambit/cni": [node, `${repository}/packages/cni/src/main.ts`],
   "ambit/app-*": [node, `${repository}/test/apps/{*}.ts`],
+  "ambit/node": [node],
 });
 
 /** "registry.example:5000/ambit/ztunnel:1.0@sha256:…" → "ambit/ztunnel"; a first part with a dot, a colon or "localhost" is a registry. */

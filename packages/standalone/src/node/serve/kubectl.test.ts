@@ -56,7 +56,7 @@ for (const [name, switches] of [
     };
     before(async () => {
       world = await startNodeWorld(ID);
-      await world.run("p", { containers: [{ name: "c", image: "x", command: [process.execPath, "-e", SERVER] }] });
+      await world.run("p", { containers: [{ name: "c", image: "ambit/node", args: ["-e", SERVER] }] });
       await world.until("p", "ready", (p) => p.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true);
       // Its log says when it serves.
       const log = kubectl("logs", "-f", "p");
