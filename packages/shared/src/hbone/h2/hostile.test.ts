@@ -275,6 +275,36 @@ test("a peer that sends one octet at a time is served", { timeout: 20_000 }, asy
   );
 });
 
+test("data that was under way when we cut its stream is honest, in frames however small", { timeout: 10_000 }, async (t) => {
+  const { port } = await serve(t, (s) =>
+    s.on("request", (stream) => {
+      stream.on("error", () => undefined);
+      stream.respond(200, {}, "tunnel");
+      stream.once("data", () => stream.destroy());
+    }),
+  );
+  const socket = await dial(t, port);
+  const heard = hear(socket);
+  const said: Buffer[] = [];
+  socket.on("data", (c: Buffer) => said.push(c));
+  const streams = repeat(8, (i) => Buffer.concat([request(1 + 2 * i), repeat(3000, () => data(1 + 2 * i, Buffer.alloc(20)))]));
+  socket.write(
+    after(
+      streams,
+      repeat(8, (i) => data(1 + 2 * i, Buffer.alloc(0), FLAG.END_STREAM)),
+      pingFrame(Buffer.from("the end."), "ask"),
+    ),
+  );
+  while (!Buffer.concat(said).includes("the end.")) await once(socket, "data");
+  socket.end();
+  const all = await heard;
+  assert.deepEqual(
+    resets(all),
+    ["1", "3", "5", "7", "9", "11", "13", "15"].map((id) => `${id} CANCEL`),
+  );
+  assert.equal(goaway(all), undefined);
+});
+
 test("a peer that asks and does not read is ended, with bounded memory", { timeout: 20_000 }, async (t) => {
   const { port, sessions } = await victim(t);
   const other = await bystander(t, port);
