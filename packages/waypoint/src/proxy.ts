@@ -39,6 +39,9 @@ export type ProxyDeps = {
 
 export type ProxyLimits = {
   readonly detectMs: number;
+  /** How long a caller's request head may take from its first bytes on, and how long its connection may stand without a request. */
+  readonly requestHeadMs: number;
+  readonly callerIdleMs: number;
   readonly connectTimeoutMs: number;
   readonly idleMs: number;
   readonly maxIdlePerEndpoint: number;
@@ -47,6 +50,9 @@ export type ProxyLimits = {
 
 export const PROXY_LIMITS: ProxyLimits = {
   detectMs: 5_000,
+  requestHeadMs: 60_000,
+  // Envoy's idle_timeout.
+  callerIdleMs: 3_600_000,
   connectTimeoutMs: 10_000,
   idleMs: 60_000,
   maxIdlePerEndpoint: 256,
@@ -112,6 +118,7 @@ export const createProxy = (d: ProxyDeps): WaypointProxy => {
     live,
     world: d.world,
     detectMs: d.limits.detectMs,
+    times: { headMs: d.limits.requestHeadMs, idleMs: d.limits.callerIdleMs },
     drain: draining.signal,
     dial,
     observe: d.observeTcp,

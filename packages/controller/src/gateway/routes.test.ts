@@ -251,6 +251,12 @@ const filters: readonly {
     accepted: "UnsupportedValue",
   },
   {
+    name: "a header that frames the message is refused, and the route's status says so",
+    filters: [{ type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "Transfer-Encoding", value: "chunked" }] } }],
+    expect: [{ kind: "unsupported", reason: 'header "Transfer-Encoding" belongs to the connection and the proxy: no route may edit it' }],
+    accepted: "UnsupportedValue",
+  },
+  {
     name: "redirect, default status",
     filters: [{ type: "RequestRedirect", requestRedirect: { hostname: "example.org" } }],
     expect: [{ kind: "redirect", scheme: undefined, hostname: "example.org", port: undefined, path: undefined, status: 302 }],

@@ -4,7 +4,7 @@ import type { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { HttpResponse } from "./message.ts";
 
-export type Linked = {
+type Linked = {
   /** Aborts with the parent, or by `abort`. */
   readonly signal: AbortSignal;
   abort(reason: MeshError): void;

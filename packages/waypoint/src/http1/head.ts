@@ -7,7 +7,7 @@ export type HeadLimits = { readonly bytes: number; readonly fields: number };
 /** Envoy's max_request_headers_kb and max_headers_count. */
 export const HEAD_LIMITS: HeadLimits = { bytes: 60 * 1024, fields: 100 };
 
-export type BadHead = { readonly kind: "bad"; readonly status: 400 | 413 | 431 | 501 | 505; readonly reason: string };
+export type BadHead = { readonly kind: "bad"; readonly status: 400 | 408 | 413 | 431 | 501 | 505; readonly reason: string };
 export type FoundHead<H> = {
   readonly kind: "head";
   readonly head: H /** Bytes of the buffer that were the head. */;

@@ -3,6 +3,8 @@
 import { nextTick } from "node:process";
 import type { Duplex } from "node:stream";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import { patience } from "../bytes/patience.ts";
 import type { ByteStream } from "../bytes/stream.ts";
 import { connectionOptions, endToEnd, firstOf, joined, withField, without } from "../http/fields.ts";
 import {
@@ -23,6 +25,8 @@ import { responseHeadText } from "./serialize.ts";
 
 export type Http1Options = {
   readonly serve: Serve;
+  readonly world: Pick<World, "now" | "sleep">;
+  readonly times: CallerTimes;
   /** Aborts when we shut down: answers then carry `Connection: close`, and idle connections are closed. */
   readonly drain: AbortSignal;
   /** A head that could not be read was answered with its status. */
@@ -31,6 +35,13 @@ export type Http1Options = {
   linger(stream: Duplex): void;
   /** Joins the two sides of an upgraded connection until the signal cuts them; resolves at its end, with what broke it if anything did. */
   join(downstream: Duplex, upstream: Duplex, until: AbortSignal | undefined): Promise<Error | undefined>;
+};
+
+/** How long a caller may hold a connection without a request in flight. */
+export type CallerTimes = {
+  /** From the first bytes of a head to its end. */
+  readonly headMs: number;
+  readonly idleMs: number;
 };
 
 /** keep: another request may follow. close: the last answer is out. over: nothing is left to close. */
@@ -181,36 +192,53 @@ const takeTurn = async (
   return after;
 };
 
-const refuse = async (io: ByteStream, b: BadHead, o: Http1Options): Promise<void> => {
+const refuse = (io: ByteStream, b: BadHead, o: Http1Options): Promise<void> | undefined => {
   o.malformed(b);
   const r = textResponse(b.status, b.reason);
-  await io.write(responseHeadText(r.status, [...r.headers, ["connection", "close"]]) + b.reason);
-  o.linger(io.release());
+  return io.write(responseHeadText(r.status, [...r.headers, ["connection", "close"]]) + b.reason);
 };
+
+const TOO_SLOW: BadHead = { kind: "bad", status: 408, reason: "the request's head did not come in time" };
 
 /** Serves until the caller ends, breaks HTTP's rules, or asks to close. Never rejects. */
 export const serveHttp1 = async (io: ByteStream, o: Http1Options): Promise<void> => {
   // A caller that closes while waiting has gone: as in Envoy and Go, an HTTP caller's half-close is not "still listening".
   const gone = new AbortController();
   io.onPeerEnd(() => gone.abort(new MeshError("CLIENT_GONE", "the caller closed before the answer")));
-  let idle = true;
+  let state: "idle" | "head" | "busy" | "left" = "idle";
+  const left = (): boolean => state === "left";
+  const leave = (): void => {
+    if (!left()) o.linger(io.release());
+    state = "left";
+  };
+  using times = patience(o.world, () => {
+    // What the caller does not read any more, it need not be told.
+    if (state === "head") refuse(io, TOO_SLOW, o)?.catch(() => undefined);
+    leave();
+  });
+  const onHeadBegun = (): void => {
+    state = "head";
+    times.wait(o.times.headMs);
+  };
   const onDrain = (): void => {
-    if (idle) o.linger(io.release());
+    if (state !== "busy") leave();
   };
   o.drain.addEventListener("abort", onDrain, { once: true });
   try {
     for (let after: After = "keep"; after === "keep"; ) {
-      idle = true;
-      const found = await readHead(io, parseRequestHead);
-      idle = false;
-      if (found.kind === "bad") return await refuse(io, found, o);
+      state = "idle";
+      times.wait(o.times.idleMs);
+      const found = await readHead(io, parseRequestHead, onHeadBegun);
+      state = "busy";
+      times.wait(undefined);
+      if (found.kind === "bad") await refuse(io, found, o);
       after = found.kind === "head" ? await takeTurn(io, found, gone.signal, o) : "close";
       if (after === "over") return;
     }
-    o.linger(io.release());
+    leave();
   } catch {
-    // Between two exchanges a broken connection is an ordinary end; after release() it is not ours any more.
-    if (!o.drain.aborted) io.destroy();
+    // Between two exchanges a broken connection is an ordinary end; one that was left is not ours any more.
+    if (!left()) io.destroy();
   } finally {
     o.drain.removeEventListener("abort", onDrain);
   }

@@ -168,11 +168,17 @@ export const http2Client = (duplex: Duplex): Http2Client => {
   return {
     send: (r, signal, over) => {
       streams += 1;
+      let counted = true;
       const closed = (): void => {
-        streams -= 1;
+        if (counted) streams -= 1;
+        counted = false;
         over();
       };
-      return exchange(session, r, { signal, over: closed });
+      return exchange(session, r, { signal, over: closed }).catch((e: unknown) => {
+        // What node:http2 itself will not send opens no stream that could close.
+        closed();
+        throw e;
+      });
     },
     get open() {
       return (

@@ -4,6 +4,8 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import { constants, performServerHandshake } from "node:http2";
 import type { Duplex } from "node:stream";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import { patience } from "../bytes/patience.ts";
 import { byteStream } from "../bytes/stream.ts";
 import { endToEnd, firstOf, unframed, withField } from "../http/fields.ts";
 import type { Counts, Exchange, ExchangeEnd, HeaderFields, HttpRequest, HttpResponse, Serve } from "../http/message.ts";
@@ -13,6 +15,9 @@ import { type H2RequestHead, readRequest, toRaw } from "./fields.ts";
 
 export type Http2Options = {
   readonly serve: Serve;
+  readonly world: Pick<World, "now" | "sleep">;
+  /** How long a caller may hold the connection without a stream. */
+  readonly idleMs: number;
   /** Aborts when we shut down: GOAWAY, running streams finish. */
   readonly drain: AbortSignal;
   /** A header list that stands for no request was refused. */
@@ -120,12 +125,22 @@ export const serveHttp2 = (duplex: Duplex, o: Http2Options): Promise<void> =>
       maxHeaderListPairs: HEAD_LIMITS.fields + 6,
     });
     const onDrain = (): void => session.close();
+    const times = patience(o.world, () => session.close());
+    let streams = 0;
+    times.wait(o.idleMs);
     session.setLocalWindowSize(SESSION_WINDOW);
-    session.on("stream", (stream: ServerHttp2Stream, _h: IncomingHttpHeaders, flags: number, raw: readonly string[]) =>
-      onStream(stream, raw, flags, o),
-    );
+    session.on("stream", (stream: ServerHttp2Stream, _h: IncomingHttpHeaders, flags: number, raw: readonly string[]) => {
+      streams += 1;
+      times.wait(undefined);
+      stream.once("close", () => {
+        streams -= 1;
+        if (streams === 0) times.wait(o.idleMs);
+      });
+      onStream(stream, raw, flags, o);
+    });
     session.on("error", () => session.destroy());
     session.once("close", () => {
+      times[Symbol.dispose]();
       o.drain.removeEventListener("abort", onDrain);
       duplex.destroy();
       resolve();

@@ -10,12 +10,13 @@ import type { TunnelRequest } from "@ambit/shared/hbone/types.ts";
 import type { Live } from "@ambit/shared/live/store.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { linger } from "../bytes/linger.ts";
+import { patience } from "../bytes/patience.ts";
 import { type ByteStream, byteStream } from "../bytes/stream.ts";
 import type { Addressed, Connection, Handler } from "../http/context.ts";
 import { newReport } from "../http/context.ts";
 import { failureResponse, isGrpc } from "../http/layers/rescue.ts";
 import type { Serve } from "../http/message.ts";
-import { serveHttp1 } from "../http1/server.ts";
+import { type CallerTimes, serveHttp1 } from "../http1/server.ts";
 import { serveHttp2 } from "../http2/server.ts";
 import { failureOf, serveTcp, type TcpDeps } from "../tcp/serve.ts";
 import { detect, detectHttp } from "./detect.ts";
@@ -31,6 +32,8 @@ export type AcceptDeps = TcpDeps & {
   readonly live: Live<LiveConnection>;
   readonly world: World;
   readonly detectMs: number;
+  /** For callers of HTTP. */
+  readonly times: CallerTimes;
   /** Aborts when we shut down. */
   readonly drain: AbortSignal;
   log(event: string, fields: object): void;
@@ -83,10 +86,12 @@ const serveHttp = async (a: Accepted, version: "http1" | "http2", use: { io: Byt
   const source = formatSocketAddr(a.connection.source);
   if (version === "http2") {
     const malformed = (reason: string): void => d.log("malformed request", { source, reason });
-    return serveHttp2(io.release(), { serve, drain: d.drain, malformed });
+    return serveHttp2(io.release(), { serve, world: d.world, idleMs: d.times.idleMs, drain: d.drain, malformed });
   }
   return serveHttp1(io, {
     serve,
+    world: d.world,
+    times: d.times,
     drain: d.drain,
     malformed: (bad) => d.log("malformed request", { source, reason: bad.reason, status: bad.status }),
     linger: (stream) => linger(stream, d.world),
@@ -129,6 +134,8 @@ const protocolOf = async (io: ByteStream, port: Addressed["port"], d: AcceptDeps
     case "HTTP":
     case "HTTP2":
     case "GRPC": {
+      using silent = patience(d.world, () => io.destroy(new Error("the caller said nothing")));
+      silent.wait(d.times.idleMs);
       const first = await io.read();
       if (first === undefined) return "http1";
       io.unread(first);
