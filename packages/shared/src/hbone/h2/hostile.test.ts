@@ -78,6 +78,8 @@ const victim = async (t: Cleaner, how: { reads?: boolean } = {}) => {
     s.on("request", (stream, head) => {
       stream.on("error", () => undefined);
       if (head.method !== "CONNECT") return stream.respond(400, {}, "end");
+      // A real answer takes a dial.
+      if (head.headers["x-late"] !== undefined) return void setImmediate(() => stream.respond(200, {}, "tunnel"));
       stream.respond(200, {}, "tunnel");
       if (head.headers["x-echo"] !== undefined) stream.pipe(stream);
       else if (how.reads === true) stream.resume();
@@ -143,7 +145,10 @@ const ENDED: Readonly<Record<string, readonly [CodeName, Buffer]>> = {
       repeat(40, (i) => data(1 + 2 * (i % 10), Buffer.alloc(1 << 20))),
     ),
   ],
-  "rapid reset": ["ENHANCE_YOUR_CALM", after(repeat(20_000, (i) => Buffer.concat([request(1 + 2 * i), resetFrame(1 + 2 * i, "CANCEL")])))],
+  "rapid reset": [
+    "ENHANCE_YOUR_CALM",
+    after(repeat(20_000, (i) => Buffer.concat([request(1 + 2 * i, [...CONNECT, ["x-late", "1"]]), resetFrame(1 + 2 * i, "CANCEL")]))),
+  ],
   "requests that make us reset": ["ENHANCE_YOUR_CALM", after(repeat(20_000, (i) => request(1 + 2 * i, [[":method", "CONNECT"]])))],
   "streams opened and ended by a window update of 0": [
     "ENHANCE_YOUR_CALM",
@@ -273,6 +278,27 @@ test("a peer that sends one octet at a time is served", { timeout: 20_000 }, asy
     all.some((f) => f.type === FRAME.GOAWAY),
     false,
   );
+});
+
+test("tunnels that stood, and answers that deny, may be cut by the thousand", { timeout: 20_000 }, async (t) => {
+  const { port } = await serve(t, (s) =>
+    s.on("request", (stream, head) => {
+      stream.on("error", () => undefined);
+      // Denied: the answer comes with a reset.
+      if (head.headers["x-denied"] !== undefined) stream.respond(401, {}, "end");
+      else stream.respond(200, {}, "tunnel");
+    }),
+  );
+  const { client } = await dialSession(t, port);
+  const one = (headers: Record<string, string>): Promise<void> =>
+    new Promise((resolve) => {
+      const stream = client.connect("10.0.0.9:80", headers, () => setImmediate(() => stream.destroy()));
+      stream.on("error", () => undefined);
+      stream.once("close", () => resolve());
+    });
+  for (let i = 0; i < 100; i++) await Promise.all(Array.from({ length: 60 }, (_, n) => one(n % 2 === 0 ? { "x-denied": "1" } : {})));
+  assert.equal(await client.ping(), true);
+  assert.equal(client.destroyed, false);
 });
 
 test("data that was under way when we cut its stream is honest, in frames however small", { timeout: 10_000 }, async (t) => {

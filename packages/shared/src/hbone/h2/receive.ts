@@ -210,9 +210,10 @@ export class Receiver implements FrameHandler {
     const { guard, table } = this.#c;
     const place = table.place(id);
     if (place.t === "idle") throw new ConnectionError("PROTOCOL_ERROR", `RST_STREAM on stream ${id}, which nobody has opened`);
-    guard.count("reset");
-    if (place.t === "closed") return;
+    if (place.t === "closed") return void guard.count("reset");
     const { stream } = place;
+    // Rapid reset is to make us work and not wait for it. A tunnel that stood may be cut, and what a server does with our streams is its own.
+    if (this.#c.role === "server" && !stream.answered) guard.count("reset");
     const refused = code === CODE.REFUSED_STREAM;
     const reason = new StreamReset(refused ? "the peer refused the stream" : `the tunnel was reset by the peer (${codeName(code)})`, {
       refused,

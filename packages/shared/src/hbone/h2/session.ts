@@ -155,6 +155,8 @@ export class H2Session extends EventEmitter<H2Events> {
     if (id === undefined) throw new StreamReset("the connection takes no more streams", { refused: true });
     const stream = this.#add(id);
     stream.onAnswer = onAnswer;
+    // The server may reset it, also when we have just done so.
+    this.#guard.earn("reset", 1);
     this.#sendHead(stream, fields, false);
     return stream;
   }
