@@ -10,6 +10,7 @@ import { http, startHttp } from "./http.ts";
 import { heldMemory, idleMemory, workloadMemory } from "./memory.ts";
 import { type Options, parseOptions, type SuiteName, USAGE } from "./options.ts";
 import { pathsOf, startServers } from "./paths.ts";
+import { proxyPids } from "./processes.ts";
 import { endProfiling, startProfiling } from "./profile.ts";
 import { markdown, placed } from "./report.ts";
 import { inRounds } from "./rounds.ts";
@@ -47,7 +48,13 @@ const measure = async (world: World, options: Options, stopped: AbortSignal): Pr
   const peer = await startHaproxy(world);
   await suite("memory", () => heldMemory(world, paths, peer, options.held));
   if (options.profile !== undefined) await startProfiling(world);
-  await suite("throughput", () => inRounds(throughput(world, paths, seconds), rounds));
+  await suite("throughput", async () => {
+    const proxies = {
+      [paths.haproxy.name]: { client: peer.client.pid, server: peer.server.pid },
+      [paths.ztunnel.name]: await proxyPids(world),
+    };
+    return inRounds(throughput(world, paths, proxies, seconds), rounds);
+  });
   await suite("latency", () => inRounds(latency(world, paths, seconds), rounds));
   await suite("connections", () => inRounds(connections(world, paths, seconds), rounds));
   await suite("http", async () => inRounds(http(world, await startHttp(world), seconds), rounds));

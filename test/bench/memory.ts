@@ -1,32 +1,11 @@
 // What does ztunnel weigh: idle, per idle connection, and with many workloads known?
-import { readFileSync } from "node:fs";
 import { http, podPlace } from "../world/net.ts";
 import type { Metric } from "./bars.ts";
 import type { HaproxyPair } from "./haproxy.ts";
 import { manyWorkloads } from "./objects.ts";
 import { load, type Path, type Paths } from "./paths.ts";
-import { processesOf, type World } from "./world.ts";
-
-/** Resident memory of a process in KB. */
-const rssKb = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? Number.NaN);
-
-/** The ztunnel process of each node, by node name. */
-export const ztunnels = async (world: World): Promise<Readonly<Record<string, { readonly pid: number; readonly pod: string }>>> => {
-  const pods = (await world.cluster.pods("istio-system", "app=ztunnel")).filter((p) => p.metadata.deletionTimestamp === undefined);
-  return Object.fromEntries(
-    pods.map((p) => {
-      const heaviest = processesOf(p).sort((a, b) => rssKb(b.pid) - rssKb(a.pid))[0];
-      if (heaviest === undefined) throw new Error(`${p.metadata.name} has no process`);
-      return [p.spec.nodeName ?? "", { pid: heaviest.pid, pod: p.metadata.name }];
-    }),
-  );
-};
-
-const pidsOf = async (world: World): Promise<{ client: number; server: number }> => {
-  const { node1, node2 } = await ztunnels(world);
-  if (node1 === undefined || node2 === undefined) throw new Error("there is not a ztunnel on each node");
-  return { client: node1.pid, server: node2.pid };
-};
+import { proxyPids, rssKb, ztunnels } from "./processes.ts";
+import type { World } from "./world.ts";
 
 /** KB that each of `count` idle connections adds to a client's and a server's proxy. */
 const heldOn = async (world: World, path: Path, count: number, pids: { client: number; server: number }) => {
@@ -51,14 +30,14 @@ const single = (id: string, title: string, unit: string, values: Metric["values"
 
 /** On ztunnels that nothing has used yet. */
 export const idleMemory = async (world: World): Promise<Metric> => {
-  const { client, server } = await pidsOf(world);
+  const { client, server } = await proxyPids(world);
   return single("rss-idle", "memory of an idle process (one figure per node)", "MB", {
     ztunnel: [rssKb(client) / 1_024, rssKb(server) / 1_024],
   });
 };
 
 export const heldMemory = async (world: World, paths: Paths, peer: HaproxyPair, count: number): Promise<Metric[]> => {
-  const ztunnel = await heldOn(world, paths.ztunnel, count, await pidsOf(world));
+  const ztunnel = await heldOn(world, paths.ztunnel, count, await proxyPids(world));
   const haproxy = await heldOn(world, paths.haproxy, count, { client: peer.client.pid, server: peer.server.pid });
   return (["client", "server"] as const).map((side) => ({
     id: `held-${side}`,

@@ -1,16 +1,18 @@
 // What do iperf3 and wrk say?
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 
-/** Gbit/s that arrived, from `iperf3 --json`. */
-export const iperfGbits = (json: string): Result<number> => {
-  let said: { error?: string; end?: { sum_received?: { bits_per_second?: number } } };
+export type IperfReading = { readonly gbits: number; readonly bytes: number };
+
+/** What arrived, from `iperf3 --json`. */
+export const iperfReading = (json: string): Result<IperfReading> => {
+  let said: { error?: string; end?: { sum_received?: { bits_per_second?: number; bytes?: number } } };
   try {
     said = JSON.parse(json) as typeof said;
   } catch {
     return err(`iperf3 did not print JSON: ${json.slice(0, 200)}`);
   }
-  const bits = said.end?.sum_received?.bits_per_second;
-  return bits === undefined || bits <= 0 ? err(`iperf3 says: ${said.error ?? "nothing arrived"}`) : ok(bits / 1e9);
+  const { bits_per_second: bits = 0, bytes = 0 } = said.end?.sum_received ?? {};
+  return said.error === undefined && bits > 0 ? ok({ gbits: bits / 1e9, bytes }) : err(`iperf3 says: ${said.error ?? "nothing arrived"}`);
 };
 
 export type WrkReading = { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number };

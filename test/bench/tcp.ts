@@ -1,25 +1,40 @@
 // Throughput, latency and connections per second of the ways between two pods.
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { load, type Path, type Paths } from "./paths.ts";
-import { iperfGbits } from "./readings.ts";
-import type { Suite } from "./rounds.ts";
+import { cpuMs, type ProxyPids } from "./processes.ts";
+import { iperfReading } from "./readings.ts";
+import type { Reading, Suite } from "./rounds.ts";
 import type { World } from "./world.ts";
 
 const SLACK_MS = 20_000;
 
-export const throughput = (world: World, paths: Paths, seconds: number): Suite<Path> => {
-  const one = async (path: Path, streams: number): Promise<number> => {
+type Throughput = { readonly gbits: number; readonly cpu: number };
+
+/** `proxies` by path: what they used is put in relation to what was carried. */
+export const throughput = (world: World, paths: Paths, proxies: Readonly<Record<string, ProxyPids>>, seconds: number): Suite<Path> => {
+  const one = async (path: Path, streams: number): Promise<Throughput> => {
     const { host, port } = path.to("iperf");
     const argv = ["iperf3", "--json", "-c", host, "-p", port, "-t", seconds, "-P", streams].map(String);
-    return unwrap(iperfGbits(await world.run(path.from, argv, seconds * 1_000 + SLACK_MS)));
+    const pids = Object.values(proxies[path.name] ?? {});
+    const used = (): number => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
+    const before = used();
+    const { gbits, bytes } = unwrap(iperfReading(await world.run(path.from, argv, seconds * 1_000 + SLACK_MS)));
+    return { gbits, cpu: (used() - before) / 1_000 / (bytes / 1e9) };
   };
+  const cpu = (streams: number, { cpu: value }: Throughput): Reading => (value === 0 ? {} : { [`cpu-${streams}`]: value });
   return {
     metrics: [
       { id: "throughput-1", title: "throughput, 1 stream", unit: "Gbit/s", against: "haproxy" },
       { id: "throughput-8", title: "throughput, 8 streams", unit: "Gbit/s", against: "haproxy" },
+      { id: "cpu-1", title: "CPU of both proxies, 1 stream", unit: "s per GB", against: "haproxy" },
+      { id: "cpu-8", title: "CPU of both proxies, 8 streams", unit: "s per GB", against: "haproxy" },
     ],
     paths: [paths.direct, paths.haproxy, paths.ztunnel],
-    measure: async (path) => ({ "throughput-1": await one(path, 1), "throughput-8": await one(path, 8) }),
+    measure: async (path) => {
+      const single = await one(path, 1);
+      const eight = await one(path, 8);
+      return { "throughput-1": single.gbits, "throughput-8": eight.gbits, ...cpu(1, single), ...cpu(8, eight) };
+    },
   };
 };
 
