@@ -13,12 +13,15 @@ const fail = (message: string): void => {
   process.exitCode = 1;
 };
 
-// Started by `ambit up` with an IPC channel: when that process is gone, even by kill -9, so is the channel, and so are we. By a
-// signal, because a signal made by AbortSignal.any was seen not to hear of its source after a garbage collection.
-if (process.channel !== undefined) {
-  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
-  process.channel.unref();
-}
+/** Started by `ambit up` with an IPC channel: when that process is gone, even by kill -9, so is the channel, and so are we. */
+const parentGone = (): AbortSignal => {
+  const gone = new AbortController();
+  if (process.channel !== undefined) {
+    process.once("disconnect", () => gone.abort(new Error("ambit up is gone")));
+    process.channel.unref();
+  }
+  return gone.signal;
+};
 
 const config = parseUp(process.argv.slice(2), process.env.HOME ?? "/root");
 if (!config.ok) fail(config.error);
@@ -26,7 +29,7 @@ else {
   // sbin is where ip and nft live, and is not on everybody's PATH.
   const path = `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
   try {
-    await runUp(config.value, { world: realWorld(), out, signal: stopSignal(), path });
+    await runUp(config.value, { world: realWorld(), out, signal: AbortSignal.any([stopSignal(), parentGone()]), path });
   } catch (error) {
     if (!(error instanceof UpError)) throw error;
     fail(error.message);
