@@ -49,13 +49,13 @@ export const instanceId = (dataDir: string): string => createHash("sha256").upda
 const isReady = (p: Pod): boolean =>
   p.metadata.deletionTimestamp === undefined && p.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true;
 
-/** Starts `ambit up` (which ends when we do) on a free port and waits until its nodes are ready. The data directory is emptied unless `fresh` is false. */
+/** Starts `ambit up` (which ends when we do, even by kill -9) on a free port and waits until its nodes are ready. The data directory is emptied unless `fresh` is false. */
 export const startCluster = async (options: ClusterOptions): Promise<Cluster> => {
   const dataDir = dataDirOf(options.name);
   if (options.fresh !== false) rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir, { recursive: true });
   const child = spawn(NODE, [UP_MAIN, "--nodes", String(options.nodes ?? 2), "--data", dataDir, "--port", "0"], {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const lines: string[] = [];
   const ready = Promise.withResolvers<string>();
