@@ -147,18 +147,20 @@ const play = async (cluster: Cluster): Promise<void> => {
   await stage.step("The controller dies: traffic goes on", controllerKilled(cluster));
 };
 
-let interrupted = false;
-process.once("SIGINT", () => {
-  interrupted = true;
+const interruption = new Promise<never>((_, reject) => {
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => reject(new StepFailed(`ended by ${name}`)));
 });
 let cluster: Cluster | undefined;
-try {
-  stage.title("Ambit: an ambient mesh on this machine (Ctrl-C ends it and removes everything)\n");
+const perform = async (): Promise<void> => {
   cluster = await startWorld(stage);
   await play(cluster);
+};
+try {
+  stage.title("Ambit: an ambient mesh on this machine (Ctrl-C ends it and removes everything)\n");
+  await Promise.race([perform(), interruption]);
 } catch (e) {
   process.exitCode = 1;
-  if (!interrupted && !(e instanceof StepFailed)) process.stdout.write(`\nambit demo: ${e instanceof Error ? e.message : String(e)}\n`);
+  if (!(e instanceof StepFailed)) process.stdout.write(`\nambit demo: ${e instanceof Error ? e.message : String(e)}\n`);
 } finally {
   await cluster?.stop();
   const left = cluster === undefined ? [] : await leftovers(cluster.id, cluster.dataDir);

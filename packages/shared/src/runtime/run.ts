@@ -9,10 +9,13 @@ export const realWorld = (): World => ({
   sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
 });
 
-/** Aborts at the first SIGTERM or SIGINT; the reason is an Error named after the signal. */
+/**
+ * Aborts at the first SIGTERM or SIGINT; the reason is an Error named after the signal. Further ones change nothing: a second
+ * Ctrl-C must not cut the taking down that the first has begun.
+ */
 export const stopSignal = (): AbortSignal => {
   const controller = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => controller.abort(new Error(`stopped by ${name}`)));
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => controller.abort(new Error(`stopped by ${name}`)));
   return controller.signal;
 };
 
