@@ -1,6 +1,6 @@
 // How is the node agent put together and run?
 
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { listenHttp } from "@ambit/shared/admin/listen.ts";
 import { AdminError, requiredParam, serveAdmin } from "@ambit/shared/admin/server.ts";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
@@ -12,7 +12,7 @@ import { createReflector } from "@ambit/shared/kube/reflector.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
-import type { Logger } from "@ambit/shared/telemetry/log.ts";
+import type { Logger, ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
 import { createPodActions } from "./agent/actions.ts";
@@ -26,7 +26,28 @@ import { createZdsServer, type ZdsServer } from "./zds/server.ts";
 
 export type CniDeps = { readonly client: KubeClient; readonly world: World; readonly logger: Logger };
 
+/** Within the grace period that Kubernetes gives by default. */
+const RELEASE_MS = 20_000;
+
 export type CniApp = { run(stop: AbortSignal): Promise<void> };
+
+/** True when the DaemonSet is gone or going: then this is an uninstall, else an upgrade or a restart. */
+const isUninstall = async (config: CniConfig, client: Pick<KubeClient, "get">, log: ScopedLogger): Promise<boolean> => {
+  try {
+    const set = await client.get<DaemonSet>(RESOURCES.daemonSets, { namespace: config.podNamespace, name: config.daemonSet });
+    return set === undefined || set.metadata.deletionTimestamp !== undefined;
+  } catch (e) {
+    // Not knowing is no reason to let traffic out of the mesh.
+    log.warn("cannot tell an upgrade from an uninstall: everything is left in place", { error: String(e), forbidden: isForbidden(e) });
+    return false;
+  }
+};
+
+const healthServer = (isReady: () => boolean): Server =>
+  createServer((req, res) => {
+    const good = req.url === "/healthz" || (req.url === "/readyz" && isReady());
+    res.writeHead(good ? 200 : 503, { "content-type": "text/plain" }).end(good ? "ok\n" : "not ready, pending: pods and namespaces\n");
+  });
 
 /** Builds without I/O; `run` serves until the signal aborts, and throws a sentence when it cannot start. */
 export const build = (config: CniConfig, deps: CniDeps): CniApp => {
@@ -68,33 +89,21 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
     return kind === "enrol" || kind === "wait";
   };
 
-  /** True when the DaemonSet is gone or going: then this is an uninstall, else an upgrade or a restart. */
-  const uninstalling = async (): Promise<boolean> => {
-    try {
-      const set = await client.get<DaemonSet>(RESOURCES.daemonSets, { namespace: config.podNamespace, name: config.daemonSet });
-      return set === undefined || set.metadata.deletionTimestamp !== undefined;
-    } catch (e) {
-      // Not knowing is no reason to let traffic out of the mesh.
-      log.warn("cannot tell an upgrade from an uninstall: everything is left in place", { error: String(e), forbidden: isForbidden(e) });
-      return false;
-    }
-  };
-
   const explainPod = (namespace: string, name: string): unknown => {
     const report = agent.report(namespace, name);
     if (report === undefined) throw new AdminError(404, `pod ${namespace}/${name} is not on node ${config.nodeName}`);
     return { node: config.nodeName, ...report };
   };
 
-  const health = createServer((req, res) => {
-    const ready = req.url === "/healthz" || (req.url === "/readyz" && zds !== undefined);
-    res.writeHead(ready ? 200 : 503, { "content-type": "text/plain" }).end(ready ? "ok\n" : "not ready, pending: pods and namespaces\n");
-  });
-
   return {
     run: async (stop) => {
       await using scope = new AsyncDisposableStack();
-      scope.use(await listenHttp({ port: config.healthPort }, health));
+      scope.use(
+        await listenHttp(
+          { port: config.healthPort },
+          healthServer(() => zds !== undefined),
+        ),
+      );
       scope.use(await serveMetrics({ port: config.metricsPort }, metrics));
       scope.use(
         await serveAdmin(config.adminPort, {
@@ -122,9 +131,9 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
       agent.wakeAll();
       log.info("node agent ready", { node: config.nodeName, pods: pods.list().length });
       await done;
-      if (await uninstalling()) {
+      if (await isUninstall(config, client, log)) {
         log.info("the DaemonSet is gone: releasing every pod of this node");
-        await agent.release();
+        await agent.release(AbortSignal.timeout(RELEASE_MS));
         await applyRules("here", removeHostRules());
       }
       zds.close();

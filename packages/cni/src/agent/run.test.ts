@@ -269,6 +269,21 @@ test("the node leaves the mesh: every pod is let go, also one whose namespace is
   namespaces.remove("ns");
   stop.abort();
   await running;
-  await agent.release();
+  await agent.release(new AbortController().signal);
   assert.deepEqual(await done(), LET_GO);
+});
+
+test("a pod that cannot be let go does not hold up the end for ever", async (t) => {
+  const { agent, pods, done, stop, running, state } = start(t);
+  pods.put(pod());
+  await done();
+  stop.abort();
+  await running;
+  state.fail.set("delete-rules", new Error("nft failed"));
+  const until = new AbortController();
+  const released = agent.release(until.signal);
+  assert.deepEqual(await done(), []);
+  until.abort();
+  await released;
+  assert.equal(agent.report("ns", "p")?.lastError, "nft failed");
 });

@@ -32,8 +32,8 @@ export type Agent = {
   wakeAll(): void;
   report(namespace: string, name: string): PodReport | undefined;
   captured(): number;
-  /** Takes every pod out again: the node leaves the mesh. */
-  release(): Promise<void>;
+  /** Takes every pod out again, as far as it can be done until the signal aborts: the node leaves the mesh. */
+  release(until: AbortSignal): Promise<void>;
 };
 
 type Pods = { readonly kept: Map<string, Kept>; readonly deps: LoopDeps };
@@ -79,6 +79,9 @@ export const createAgent = (given: AgentDeps): Agent => {
     });
   const deps: LoopDeps = { ...given, wanted };
   const pods: Pods = { kept, deps };
+  const wakeAll = (): void => {
+    for (const k of kept.values()) k.wake.abort();
+  };
 
   return {
     run: async (signal) => {
@@ -93,13 +96,11 @@ export const createAgent = (given: AgentDeps): Agent => {
       ];
       await aborted(signal);
       for (const unsubscribe of stops) unsubscribe();
-      for (const k of kept.values()) k.wake.abort();
+      wakeAll();
       await Promise.all([...kept.values()].map((k) => k.working));
     },
     snapshot: () => [...kept.values()].filter((k) => isZtunnels(k, wanted(k))).map((k) => snapshotEntry(k, findNetnsOf(k, deps.actions))),
-    wakeAll: () => {
-      for (const k of kept.values()) k.wake.abort();
-    },
+    wakeAll,
     report: (namespace, name) => {
       const k = [...kept.values()].find((c) => c.pod.metadata.name === name && c.pod.metadata.namespace === namespace);
       if (k === undefined) return undefined;
@@ -107,10 +108,11 @@ export const createAgent = (given: AgentDeps): Agent => {
       return { wanted: plan, text: enrolmentText(plan), done: k.done, lastError: k.lastError };
     },
     captured: () => [...kept.values()].filter((k) => k.done.announced && k.done.rules === "yes").length,
-    release: async () => {
+    release: async (until) => {
       leaving = true;
-      const never = new AbortController().signal;
-      await Promise.all([...kept.values()].map((k) => work(pods, k, never)));
+      until.addEventListener("abort", wakeAll, { once: true });
+      await Promise.all([...kept.values()].map((k) => work(pods, k, until)));
+      until.removeEventListener("abort", wakeAll);
     },
   };
 };
