@@ -30,6 +30,11 @@ const hashOf = async (stream: Duplex): Promise<string> => {
   for await (const chunk of stream.iterator({ destroyOnReturn: false })) hash.update(chunk as Buffer);
   return hash.digest("hex");
 };
+const text = async (stream: Duplex): Promise<string> => {
+  let all = "";
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) all += String(chunk);
+  return all;
+};
 const sha = (b: Buffer): string => createHash("sha256").update(b).digest("hex");
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, "127.0.0.1");
@@ -196,16 +201,20 @@ const exercise = async (name: string, near: () => Promise<Duplex>, far: () => Pr
   const [up, down] = [randomBytes(BIG), randomBytes(BIG)];
   const [a, b] = await both();
   a.end(up);
-  b.end(down);
-  const [gotDown, gotUp] = await Promise.all([hashOf(a), hashOf(b)]);
+  b.write(down);
+  // The far side ends last: Envoy resets a tunnel whose answer has ended while its request has not.
+  const heardUp = hashOf(b).then((hash) => {
+    b.end();
+    return hash;
+  });
+  const [gotDown, gotUp] = await Promise.all([hashOf(a), heardUp]);
   assert.deepEqual([gotUp, gotDown], [sha(up), sha(down)]);
   passed(`${name}: 100 MB each way at once, equal hashes`);
   const [c, d] = await both();
   c.end("question");
-  assert.equal(String(await once(d, "data")), "question");
-  await Promise.all([once(d, "end"), d.resume()]);
+  assert.equal(await text(d), "question");
   d.end("answer after your end");
-  assert.equal(String(await once(c, "data")), "answer after your end");
+  assert.equal(await text(c), "answer after your end");
   passed(`${name}: half-close kept`);
   const many = await Promise.all(
     Array.from({ length: 50 }, async () => {

@@ -4,7 +4,6 @@ import { ConnectionError } from "./codes.ts";
 
 /** A window that we grant. Credit is told in batches of a quarter, so that frames about it stay rare. */
 export class ReceiveWindow {
-  readonly #size: number;
   readonly #batch: number;
   /** What the peer may still send. */
   #open: number;
@@ -12,7 +11,6 @@ export class ReceiveWindow {
   #owed = 0;
 
   constructor(size: number) {
-    this.#size = size;
     this.#batch = size / 4;
     this.#open = size;
   }
@@ -31,10 +29,6 @@ export class ReceiveWindow {
     this.#owed = 0;
     this.#open += told;
     return told;
-  }
-
-  get size(): number {
-    return this.#size;
   }
 }
 

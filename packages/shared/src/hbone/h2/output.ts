@@ -68,13 +68,6 @@ export class Output {
     if (this.#queued > CLOGGED) this.#hooks.onClogged();
   }
 
-  /** A frame built in place: `bytes` begins with its header. It leaves as it is, without a copy, and is free again when `done` is called. */
-  whole(bytes: Buffer, done: () => void): void {
-    this.#segments.push({ bytes, used: 0, slab: false });
-    this.#grow(bytes.length);
-    this.#freed.set(bytes, done);
-  }
-
   /** Nothing more is taken; what was is written, and `end` is told to the socket. */
   end(): void {
     this.#closed = true;
@@ -90,7 +83,6 @@ export class Output {
   discard(): void {
     this.#closed = true;
     this.#segments = [];
-    this.#freed.clear();
   }
 
   /** One buffer a write: several would be copied into one below. */
@@ -104,13 +96,8 @@ export class Output {
     this.#socket.write(segment.bytes.subarray(0, segment.used), () => this.#written(segment));
   }
 
-  readonly #freed = new Map<Buffer, () => void>();
-
   #written({ bytes, slab }: Segment): void {
     if (slab && spare.length < SPARE) spare.push(bytes);
-    const freed = this.#freed.get(bytes);
-    this.#freed.delete(bytes);
-    freed?.();
     this.#writing = false;
     if (!this.#closed) this.#hooks.onRoom();
     this.flush();
