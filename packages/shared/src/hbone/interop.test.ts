@@ -16,6 +16,7 @@ const run = (file: string, args: readonly string[], input = ""): Promise<Ran> =>
     const child = execFile(file, args, { timeout: 8000 }, (e, stdout, stderr) =>
       resolve({ code: e === null ? 0 : (e.code ?? null), out: stdout + stderr }),
     );
+    child.stdin?.on("error", () => undefined); // a program that does not start reads nothing
     child.stdin?.end(input);
   });
 const missing = async (file: string, ...args: string[]): Promise<false | string> =>
