@@ -33,7 +33,8 @@ check: ## Types, lint, import boundaries
 fuzz: setup ## Five minutes of made-up peers against the tunnel's framing
 	@$(NODE) test/fuzz/hbone.ts $(or $(SECONDS),300)
 
-bench: setup ## Measurements against a peer in the same run, as ratios
+bench: ## Measurements against peers in the same run, as ratios; ARGS="--only throughput" and others
+	@scripts/setup.sh haproxy:haproxy iperf3:iperf3 wrk:wrk nginx:nginx-light
 	@$(NODE) test/bench/main.ts $(ARGS)
 
 clean: ## Ends what is left of earlier runs and removes what was built or stored here

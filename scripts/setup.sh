@@ -1,6 +1,7 @@
 #!/bin/sh
 # Brings a machine to the point where the demo and the tests run: system packages, then the locked dependencies.
 # Says what it installs as it installs it; says in one line what is missing where it cannot.
+# Arguments: further programs, as program:package (the peers of the benchmarks).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,7 +12,7 @@ fail() { printf 'ambit: %s\n' "$1" >&2; exit 1; }
 command -v npx >/dev/null || fail "node and npm are needed: install them first (Debian: apt-get install nodejs npm)."
 
 missing=""
-for pair in curl:curl openssl:openssl nghttp:nghttp2-client nft:nftables ip:iproute2 tcpdump:tcpdump kubectl:kubernetes-client nsenter:util-linux mount:mount; do
+for pair in curl:curl openssl:openssl nghttp:nghttp2-client nft:nftables ip:iproute2 tcpdump:tcpdump kubectl:kubernetes-client nsenter:util-linux mount:mount "$@"; do
   command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 if [ -n "$missing" ]; then
@@ -21,7 +22,8 @@ if [ -n "$missing" ]; then
   apt-get update -qq || fail "apt-get update failed: the packages$missing cannot be installed."
   for package in $missing; do
     echo "Installing $package"
-    apt-get install -y -qq --no-install-recommends "$package" >/dev/null || fail "apt-get could not install $package."
+    # RUNLEVEL keeps a package from starting a service of its own.
+    RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$package" >/dev/null || fail "apt-get could not install $package."
   done
 fi
 
