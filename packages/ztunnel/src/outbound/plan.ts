@@ -1,20 +1,13 @@
 // Where does a connection that a pod opened go, and why? (ambient-l4 section 1.6; start reading here)
 
-import { type Ip, isLoopback, isV4 } from "@ambit/shared/addr/ip.ts";
+import { isLoopback } from "@ambit/shared/addr/ip.ts";
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { MeshErrorCode } from "@ambit/shared/errors/codes.ts";
 import { parseSpiffeId, type SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { balance, type Candidate } from "@ambit/shared/state/balance.ts";
+import { endpointAddress } from "@ambit/shared/state/endpoint-address.ts";
 import { resolveAddress, resolveGateway } from "@ambit/shared/state/resolve.ts";
-import {
-  type GatewayAddress,
-  gatewayName,
-  type IpFamilies,
-  identityOf,
-  type Service,
-  serviceKey,
-  type Workload,
-} from "@ambit/shared/state/types.ts";
+import { type GatewayAddress, gatewayName, identityOf, type Service, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import { HBONE_PORT, isOwnPort } from "../ports.ts";
 
@@ -77,13 +70,6 @@ const serviceIds = (service: Service | undefined): readonly SpiffeId[] =>
 const expectOf = (workload: Workload, service: Service | undefined): readonly SpiffeId[] => {
   const own = identityOf(workload);
   return [own, ...serviceIds(service).filter((id) => id.uri !== own.uri)];
-};
-
-/** The endpoint's address: of the family that was dialled, unless the service has only the other one. */
-const endpointAddress = (workload: Workload, dialled: Ip, families: IpFamilies = "AUTOMATIC"): Ip | undefined => {
-  if (workload.addresses.includes(dialled)) return dialled;
-  const wantV4 = families === "IPV4_ONLY" || (families !== "IPV6_ONLY" && isV4(dialled));
-  return workload.addresses.find((ip) => isV4(ip) === wantV4) ?? workload.addresses[0];
 };
 
 /** The caller runs this very waypoint: its own onward connections must not come back to it. */
