@@ -4,7 +4,7 @@ import type { EnrolmentPlan } from "./plan.ts";
 
 /** What is known to hold now. */
 export type Done = {
-  /** Redirect rules in the pod's namespace, as these options made them; undefined: none. */
+  /** Redirect rules in the pod's namespace; stale: there, but written by an agent before us. */
   readonly rules: "yes" | "no" | "stale";
   /** ztunnel has acknowledged the pod. */
   readonly announced: boolean;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
-import { dial, fate, hashOf, pourHashed, readAll, readUntil } from "../../world/net.ts";
+import { dial, fate, hashOf, http, nodePlace, pourHashed, readAll, readUntil } from "../../world/net.ts";
 import { until } from "../../world/until.ts";
 import type { Context } from "../context.ts";
 import { PORTS } from "../fixture.ts";
@@ -90,7 +90,6 @@ export const traffic = (ctx: () => Context): void => {
     const c = ctx();
     const host = await c.pod("mesh/host");
     assert.equal(host.metadata.annotations?.["ambient.istio.io/redirection"], undefined);
-    const { nodePlace, http } = await import("../../world/net.ts");
     const answer = await http(nodePlace(c.cluster, 1), { host: await c.ip("mesh/server2"), port: PORTS.http });
     assert.equal(answer.status, 200);
   });

@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { test } from "node:test";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { testAuthority } from "../ca/fixture.ts";
 import { spiffeId } from "../identity/spiffe.ts";
 import { clientContext as createContext } from "../tls/context.ts";
-import { echo, fails, tunnelWorld } from "./fixture.ts";
+import { echo, fails, type TunnelWorld, tunnelWorld } from "./fixture.ts";
 import type { TunnelRequest } from "./types.ts";
 
 const HOUR = 3_600_000;
@@ -89,33 +90,63 @@ test("no certificate, TLS 1.2 and no ALPN are refused", { timeout: 10_000 }, asy
   }
 });
 
-test("the key exchange is post-quantum", { timeout: 10_000 }, async (t) => {
-  const w = await tunnelWorld(t, { onRequest: echo });
+/** A TLS connection to the server as one of its good clients, secured. */
+const secured = async (w: TunnelWorld, over: { ecdhCurve?: string } = {}): Promise<TLSSocket> => {
   const cert = w.authority.cert(w.client);
   const socket = connectTls({
     host: "127.0.0.1",
     port: w.server.address.port,
-    secureContext: cert.clientContext,
+    ...(over.ecdhCurve === undefined
+      ? { secureContext: cert.clientContext }
+      : { key: cert.keyPem, cert: cert.chainPem.join(""), ca: w.authority.rootPem, ecdhCurve: over.ecdhCurve }),
     ALPNProtocols: ["h2"],
     checkServerIdentity: () => undefined,
   });
   await once(socket, "secureConnect");
+  return socket;
+};
+
+test("our server agrees on a post-quantum key where that is all a client offers", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const socket = await secured(w, { ecdhCurve: "X25519MLKEM768" });
   assert.equal(socket.getProtocol(), "TLSv1.3");
-  assert.equal((socket.getEphemeralKeyInfo() as { name?: string } | null)?.name ?? "X25519MLKEM768", "X25519MLKEM768");
   socket.destroy();
 });
 
+test("our client offers the post-quantum group first", { timeout: 10_000 }, async (t) => {
+  const w = await tunnelWorld(t, { onRequest: echo });
+  const listener = createServer().listen(0, "127.0.0.1");
+  t.after(() => listener.close());
+  await once(listener, "listening");
+  const client = connectTls({
+    host: "127.0.0.1",
+    port: (listener.address() as AddressInfo).port,
+    secureContext: w.authority.cert(w.client).clientContext,
+  });
+  client.on("error", () => undefined); // nobody answers: the hello is all that is wanted
+  const [peer] = (await once(listener, "connection")) as [Socket];
+  let hello = Buffer.alloc(0);
+  while (hello.length < 5 || hello.length < 5 + hello.readUInt16BE(3))
+    hello = Buffer.concat([hello, (await once(peer, "data"))[0] as Buffer]);
+  client.destroy();
+  peer.destroy();
+  assert.equal(firstGroup(hello), 0x11ec, "X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem)");
+});
+
+/** The first of the supported groups in a record that holds a ClientHello (RFC 8446 section 4.1.2). */
+const firstGroup = (record: Buffer): number | undefined => {
+  let at = 5 + 4 + 2 + 32; // record header, handshake header, version, random
+  at += 1 + record.readUInt8(at); // session id
+  at += 2 + record.readUInt16BE(at); // cipher suites
+  at += 1 + record.readUInt8(at); // compression
+  for (at += 2; at + 4 <= record.length; at += 4 + record.readUInt16BE(at + 2))
+    if (record.readUInt16BE(at) === 10) return record.readUInt16BE(at + 6);
+  return undefined;
+};
+
 test("another method than CONNECT is the handler's to refuse, with 400", { timeout: 10_000 }, async (t) => {
   const w = await tunnelWorld(t, { onRequest: (r) => (r.method === "CONNECT" ? echo(r) : r.reject(400)) });
-  const cert = w.authority.cert(w.client);
-  const socket = connectTls({
-    host: "127.0.0.1",
-    port: w.server.address.port,
-    secureContext: cert.clientContext,
-    ALPNProtocols: ["h2"],
-    checkServerIdentity: () => undefined,
-  });
-  await once(socket, "secureConnect");
+  const socket = await secured(w);
   const session = connectHttp2("https://x", { createConnection: () => socket });
   for (const method of ["GET", "POST"]) {
     const stream = session.request({ ":method": method, ":path": "/" }, { endStream: method === "GET" });
