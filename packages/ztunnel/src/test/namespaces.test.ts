@@ -9,21 +9,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { EMPTY_MATCH, type Policy } from "@ambit/shared/authz/types.ts";
-import { workloadCert } from "@ambit/shared/ca/workload-cert.ts";
-import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
 import { type SpiffeId, spiffeId } from "@ambit/shared/identity/spiffe.ts";
-import { envFrom } from "@ambit/shared/runtime/env.ts";
-import { unwrap } from "@ambit/shared/runtime/result.ts";
-import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { aPort, aService, aWorkload, ip } from "@ambit/shared/state/fixtures.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
-import { createLogger } from "@ambit/shared/telemetry/log.ts";
-import { build, type ZtunnelApp } from "../app.ts";
-import { parseConfig } from "../config.ts";
-import { type AgentSession, createTestAgent, createTestCa, createTestController, issue } from "./mesh.ts";
+import { createTestCa, createTestController } from "./mesh.ts";
 import { createTestNet, cutOf, dialFrom, readToEnd, refusal, serveIn, type TestPod } from "./net.ts";
+import { announce, ask, connectAs as connectWith, createTestNodes, type TestNode } from "./node.ts";
 
-const world = realWorld();
 const net = createTestNet(["client", "server", "second", "plain", "late"]);
 const [client, server, second, plain, late] = ["client", "server", "second", "plain", "late"].map(net.pod) as [
   TestPod,
@@ -35,7 +27,6 @@ const [client, server, second, plain, late] = ["client", "server", "second", "pl
 const dir = mkdtempSync(join(tmpdir(), "ambit-z-"));
 const ca = createTestCa();
 const controller = createTestController(ca);
-const lines: string[] = [];
 
 const KEY = "ns/s.ns.svc.cluster.local";
 const pod = (p: TestPod, over: Partial<Workload> = {}): Workload =>
@@ -60,69 +51,10 @@ const denyClient: Policy = {
   rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, principals: [{ kind: "exact", value: "cluster.local/ns/ns/sa/client" }] }] }] }],
 };
 
-type Node = { readonly app: ZtunnelApp; readonly agent: AgentSession; readonly stop: () => Promise<void> };
-
-const startNode = async (name: string, pods: readonly TestPod[]): Promise<Node> => {
-  const agentDir = mkdtempSync(join(dir, name));
-  const agent = createTestAgent(agentDir);
-  const config = parseConfig(
-    envFrom({ INPOD_UDS: agent.path, ADMIN_PORT: "0", STATS_PORT: "0", READINESS_PORT: "0", CONNECTION_TERMINATION_DEADLINE: "1s" }),
-  );
-  assert.ok(config.ok);
-  const logger = createLogger({ format: "text", level: "debug", out: { write: (line) => void lines.push(`${name}\t${line}`) } });
-  const app = await build({ config: config.value, world, logger, sources: controller.sources() });
-  const stop = new AbortController();
-  const running = app.run(stop.signal);
-  const session = await agent.session();
-  for (const p of pods) assert.deepEqual(await session.tell(announce(p), [p.netns.fd]), { error: "" });
-  assert.deepEqual(await session.tell({ kind: "snapshot-sent" }), { error: "" });
-  return {
-    app,
-    agent: session,
-    stop: async () => {
-      stop.abort(new Error("test over"));
-      await running;
-      await app[Symbol.asyncDispose]();
-      agent[Symbol.dispose]();
-    },
-  };
-};
-
-const announce = (p: TestPod) =>
-  ({ kind: "add", uid: `uid-${p.name}`, workload: { name: p.name, namespace: "ns", serviceAccount: p.name } }) as const;
-
-/** A log line, past or to come. */
-const logged = async (pattern: RegExp): Promise<string> => {
-  const deadline = AbortSignal.timeout(5_000);
-  for (;;) {
-    const found = lines.find((l) => pattern.test(l));
-    if (found !== undefined) return found;
-    if (deadline.aborted) throw new Error(`no line matches ${pattern}:\n${lines.join("")}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-};
-
-const ask = async (node: Node, path: string): Promise<{ status: number; body: string }> => {
-  const r = await fetch(`http://127.0.0.1:${node.app.ports.admin}${path}`);
-  return { status: r.status, body: await r.text() };
-};
-
-/** A tunnel opened by hand from inside a pod, as a peer with the identity would. */
-const connectAs = async (identity: SpiffeId, from: TestPod, to: TestPod, authority: string): Promise<string> => {
-  const cert = unwrap(workloadCert(identity, issue(ca, identity)));
-  const pool = createTunnelPool({ cert: async () => cert, dial: (peer) => dialFrom(from, peer.ip, peer.port, false), world });
-  try {
-    const expect = [spiffeId("cluster.local", "ns", to.name)];
-    const target = { self: identity, expect, to: { ip: ip(to.v4), port: 15008 }, from: from.v4 };
-    const tunnel = await pool.connect(target, { authority, headers: {} });
-    tunnel.stream.destroy();
-    return "200";
-  } catch (e) {
-    return e instanceof Error ? e.message : String(e);
-  } finally {
-    pool.close();
-  }
-};
+const nodes = createTestNodes(dir, controller);
+const { logged } = nodes;
+const connectAs = (identity: SpiffeId, from: TestPod, to: TestPod, authority: string): Promise<string> =>
+  connectWith(ca, { identity, from }, to, authority);
 
 /** What becomes of a byte sent to one of our own ports: it must never be echoed. */
 const malicious = async (from: TestPod, host: string, port: number): Promise<string> => {
@@ -137,8 +69,8 @@ const malicious = async (from: TestPod, host: string, port: number): Promise<str
 const REFUSED = /ECONNRESET|ECONNREFUSED|EPIPE|^ended with ""$/;
 
 describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
-  let one: Node;
-  let two: Node;
+  let one: TestNode;
+  let two: TestNode;
   const seen: string[] = [];
   const servers: { close(): void }[] = [];
 
@@ -148,8 +80,8 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
       services: [SERVICE],
       workloads: [pod(client), pod(server, { services: { [KEY]: [aPort(80, 8080)] } }), pod(second, { node: "node2" })],
     });
-    one = await startNode("one", [client, second]);
-    two = await startNode("two", [server]);
+    one = await nodes.start("one", [client, second]);
+    two = await nodes.start("two", [server]);
     const echo = (socket: Socket): void => {
       seen.push(socket.remoteAddress ?? "");
       socket.pipe(socket);
