@@ -5,6 +5,7 @@ import { type Cluster, startCluster } from "../world/cluster.ts";
 import { leftovers } from "../world/leaks.ts";
 import { allCaptured, type Context, createContext } from "./context.ts";
 import { fixture } from "./fixture.ts";
+import { faults } from "./suites/faults.ts";
 import { hostile } from "./suites/hostile.ts";
 import { lifecycle } from "./suites/lifecycle.ts";
 import { policy } from "./suites/policy.ts";
@@ -38,6 +39,7 @@ describe("the mesh end to end", { concurrency: 1 }, () => {
   describe("hostile peers", () => hostile(ctx));
   describe("waypoint", () => waypoint(ctx));
   describe("lifecycle", () => lifecycle(ctx));
+  describe("faults", () => faults(ctx));
 
   test("nothing is left: processes, namespaces, links, tables, mounts, cgroups", async () => {
     const c = ctx().cluster;
