@@ -5,11 +5,14 @@ import { type MeshErrorCode, RESCUE, type Rescue } from "./codes.ts";
 /** The one Error class of the data path: a code with a row in RESCUE, a sentence for the operator, and the cause. */
 export class MeshError extends Error {
   readonly code: MeshErrorCode;
+  /** The status that the peer answered, where that is the failure (HTTP_STATUS). */
+  readonly status: number | undefined;
 
-  constructor(code: MeshErrorCode, detail: string, cause?: unknown) {
+  constructor(code: MeshErrorCode, detail: string, cause?: unknown, facts: { readonly status?: number } = {}) {
     super(detail, cause === undefined ? undefined : { cause });
     this.name = "MeshError";
     this.code = code;
+    this.status = facts.status;
   }
 
   get rescue(): Rescue {
