@@ -147,6 +147,7 @@ export const createMeshStore = (): MeshStore => {
     service: (key) => services.get(key),
     serviceByAddress: (network, ip, ns) => preferred(byVip.get(addressKey(network, ip)), ns) ?? byBlock(network, ip, ns),
     serviceByHostname: (hostname, ns) => preferred(byHostname.get(hostname), ns),
+    servicesByHostname: (hostname) => byHostname.get(hostname),
     workloadByHostname: (hostname) => workloadsByHostname.get(hostname)[0],
     endpoints: endpointsOf,
     policy: (key) => policies.get(key),

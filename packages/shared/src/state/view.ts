@@ -18,6 +18,8 @@ export type MeshView = {
   serviceByAddress(network: string, ip: Ip, clientNamespace: string): Service | undefined;
   /** By hostname: the client's namespace > canonical > first; NAMESPACE visibility is honoured. */
   serviceByHostname(hostname: string, clientNamespace: string): Service | undefined;
+  /** Every service with the hostname, whoever may see it. */
+  servicesByHostname(hostname: string): readonly Service[];
   workloadByHostname(hostname: string): Workload | undefined;
   endpoints(serviceKey: string): readonly Endpoint[];
   policy(key: string): Policy | undefined;
