@@ -36,7 +36,8 @@ export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answ
     const settled = new AbortController();
     let failure: Error | undefined;
     const onAnswer = ({ status, headers }: AnswerHead): void => {
-      if (status !== 200) return void fail(new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${request.authority}`));
+      if (status !== 200)
+        return void fail(new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${request.authority}`, undefined, { status }));
       settled.abort();
       resolve({ stream, headers });
     };
