@@ -1,4 +1,4 @@
-// How is a certificate made: a root, and a leaf signed by it?
+// How is a certificate made: a root, a CA under it, and a leaf signed by either?
 
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { unwrap } from "../runtime/result.ts";
@@ -52,7 +52,8 @@ const distinguishedName = (commonName: string | undefined, organizations: readon
     ...(commonName === undefined ? [] : [setOf(sequence(oid(OID.commonName), utf8(commonName)))]),
   );
 
-const extension = (id: string, critical: boolean, value: Der): Der =>
+/** An Extension; `critical` when who does not know it must refuse the whole. */
+export const extension = (id: string, critical: boolean, value: Der): Der =>
   sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(toBytes(value)));
 
 /** SHA-256 of the key's bits, the first 20 bytes (RFC 7093 section 2, method 1). */
@@ -64,7 +65,8 @@ const keyId = (spki: Der): Uint8Array =>
 
 const spkiOf = (key: KeyObject): Der => unwrap(fromBytes(key.export({ type: "spki", format: "der" })));
 
-const algorithmOf = (key: KeyObject): Der =>
+/** How the key signs. */
+export const algorithmOf = (key: KeyObject): Der =>
   key.asymmetricKeyType === "rsa" ? sequence(oid(OID.rsaSha256), nullValue()) : sequence(oid(OID.ecdsaSha256));
 
 type Tbs = Validity & {
@@ -99,30 +101,49 @@ export const createKey = (): { readonly keyPem: string; readonly publicKey: KeyO
   return { keyPem: privateKey.export({ type: "pkcs8", format: "pem" }).toString(), publicKey };
 };
 
+type Named = Validity & { readonly commonName?: string; readonly organization?: string };
+
+const nameOf = (who: Named): Der => distinguishedName(who.commonName, who.organization === undefined ? [] : [who.organization]);
+
+/** What makes a certificate a CA's; `pathLength` CAs may follow below it. */
+const caExtensions = (spki: Der, pathLength?: number): Der[] => [
+  extension(OID.basicConstraints, true, sequence(boolean(true), ...(pathLength === undefined ? [] : [integer(Uint8Array.of(pathLength))]))),
+  extension(OID.keyUsage, true, bits(Uint8Array.of(0b0000_0110), 1)), // keyCertSign, cRLSign
+  extension(OID.subjectKeyIdentifier, false, octets(keyId(spki))),
+];
+
 /** A self-signed ECDSA P-256 root. */
-export const createRoot = (who: Validity & { readonly commonName?: string; readonly organization?: string }): CertificateAuthority => {
+export const createRoot = (who: Named): CertificateAuthority => {
   const { keyPem, publicKey } = createKey();
   const spki = spkiOf(publicKey);
-  const name = distinguishedName(who.commonName, who.organization === undefined ? [] : [who.organization]);
+  const name = nameOf(who);
+  const { notBefore, notAfter } = who;
+  const key = createPrivateKey(keyPem);
+  return { certPem: signed({ notBefore, notAfter, issuer: name, subject: name, spki, key, extensions: caExtensions(spki) }), keyPem };
+};
+
+/** A CA under another one: it may sign leaves, and no further CA. Throws as issueLeaf does. */
+export const createIntermediate = (parent: CertificateAuthority, who: Named): CertificateAuthority => {
+  const { keyPem, publicKey } = createKey();
+  const spki = spkiOf(publicKey);
+  const issuer = issuerOf(parent);
   const certPem = signed({
     notBefore: who.notBefore,
     notAfter: who.notAfter,
-    issuer: name,
-    subject: name,
+    issuer: issuer.name,
+    subject: nameOf(who),
     spki,
-    key: createPrivateKey(keyPem),
-    extensions: [
-      extension(OID.basicConstraints, true, sequence(boolean(true))),
-      extension(OID.keyUsage, true, bits(Uint8Array.of(0b0000_0110), 1)), // keyCertSign, cRLSign
-      extension(OID.subjectKeyIdentifier, false, octets(keyId(spki))),
-    ],
+    key: createPrivateKey(parent.keyPem),
+    extensions: [...caExtensions(spki, 0), extension(OID.authorityKeyIdentifier, false, sequence(implicit(0, issuer.keyId)))],
   });
   return { certPem, keyPem };
 };
 
-type Issuer = { readonly name: Der; readonly keyId: Uint8Array };
+/** A CA's name as it stands in what it signs, and the identifier of its key. */
+export type Issuer = { readonly name: Der; readonly keyId: Uint8Array };
 
-const issuerOf = (ca: CertificateAuthority): Issuer => {
+/** Throws when the CA's certificate cannot be read. */
+export const issuerOf = (ca: Pick<CertificateAuthority, "certPem">): Issuer => {
   const der = unwrap(fromBytes(unwrap(fromPem(ca.certPem, "CERTIFICATE"))));
   const tbs = children(children(der)[0]);
   const [, , , , , name, spki] = tbs;

@@ -8,6 +8,8 @@ export const OID = {
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
   authorityKeyIdentifier: "2.5.29.35",
+  crlNumber: "2.5.29.20",
+  deltaCrlIndicator: "2.5.29.27",
   extKeyUsage: "2.5.29.37",
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
@@ -15,4 +17,6 @@ export const OID = {
   ecdsaSha256: "1.2.840.10045.4.3.2",
   ecdsaSha384: "1.2.840.10045.4.3.3",
   rsaSha256: "1.2.840.113549.1.1.11",
+  rsaSha384: "1.2.840.113549.1.1.12",
+  rsaSha512: "1.2.840.113549.1.1.13",
 } as const;

@@ -1,0 +1,93 @@
+// Which memory do records pass through? (blocks shared by all connections of a thread, so that an idle connection holds none)
+
+import type { Address, Evp } from "./evp.ts";
+import { MAX_RECORD } from "./limits.ts";
+
+/** Records laid one behind the other; the largest class is what one read or write carries. */
+export const RECORDS = 16;
+const CLASSES = [2048, MAX_RECORD, RECORDS * MAX_RECORD] as const;
+/** Spare blocks kept of each class. */
+const SPARE = [64, 32, 8] as const;
+/** Large blocks that readers may keep at once; beyond that they are asked to copy (16 MiB a thread). */
+const SCARCE = 64;
+
+/** A piece of memory with an address, given back when all who hold it have let go. */
+export class Block {
+  readonly bytes: Buffer;
+  readonly address: Address;
+  readonly #pool: BlockPool;
+  readonly #kind: number;
+  #holders = 0;
+  #retained = 0;
+
+  constructor(pool: BlockPool, kind: number, evp: Evp) {
+    this.#pool = pool;
+    this.#kind = kind;
+    this.bytes = Buffer.allocUnsafeSlow(CLASSES[kind] ?? 0);
+    this.address = evp.addressOf(this.bytes);
+  }
+
+  /** The maker's own hold. */
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  drop(): void {
+    if (this.#holders === 0) throw new Error("a block was given back twice");
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#pool.give(this, this.#kind);
+  }
+
+  retain(): boolean {
+    if (this.#retained === 0 && !this.#pool.mayRetain()) return false;
+    this.#retained += 1;
+    this.#holders += 1;
+    return true;
+  }
+
+  release(): void {
+    if (this.#retained === 0) throw new Error("a lease was released that was not retained");
+    this.#retained -= 1;
+    if (this.#retained === 0) this.#pool.released();
+    this.drop();
+  }
+}
+
+export class BlockPool {
+  readonly #evp: Evp;
+  readonly #spare: Block[][] = CLASSES.map(() => []);
+  #retained = 0;
+
+  constructor(evp: Evp) {
+    this.#evp = evp;
+  }
+
+  /** A block of at least n octets (at most RECORDS records), held once. */
+  take(n: number): Block {
+    const kind = CLASSES.findIndex((size) => size >= n);
+    if (kind < 0) throw new RangeError(`${n} octets do not fit in a block`);
+    const block = this.#spare[kind]?.pop() ?? new Block(this, kind, this.#evp);
+    block.hold();
+    return block;
+  }
+
+  give(block: Block, kind: number): void {
+    const spare = this.#spare[kind];
+    if (spare !== undefined && spare.length < (SPARE[kind] ?? 0)) spare.push(block);
+  }
+
+  mayRetain(): boolean {
+    if (this.#retained >= SCARCE) return false;
+    this.#retained += 1;
+    return true;
+  }
+
+  released(): void {
+    this.#retained -= 1;
+  }
+
+  /** Blocks that readers keep now. */
+  get retained(): number {
+    return this.#retained;
+  }
+}
