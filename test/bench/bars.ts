@@ -23,6 +23,8 @@ export type Bar = {
 export const BARS: readonly Bar[] = [
   { metric: "throughput-1", path: "ztunnel", sense: "at least", value: 1.25, of: "ratio" },
   { metric: "throughput-8", path: "ztunnel", sense: "at least", value: 1, of: "ratio" },
+  { metric: "beside-http2-1", path: "ztunnel", sense: "at least", value: 1.7, of: "ratio" },
+  { metric: "beside-http2-8", path: "ztunnel", sense: "at least", value: 1.7, of: "ratio" },
   { metric: "added-p50", path: "ztunnel", sense: "at most", value: 1.6, of: "ratio" },
   { metric: "added-p99", path: "ztunnel", sense: "at most", value: 1.6, of: "ratio" },
   { metric: "connections", path: "ztunnel", sense: "at least", value: 4, of: "ratio" },

@@ -1,8 +1,8 @@
 // The peer: HAProxy beside the client and beside the server, TCP over mutual TLS between them.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
 import { until } from "../world/until.ts";
+import { pairCertificates } from "./certificates.ts";
 import { PORTS } from "./objects.ts";
 import type { Server, World } from "./world.ts";
 
@@ -12,19 +12,12 @@ export type HaproxyPair = { readonly client: Server; readonly server: Server };
 export const entry = { fresh: (port: number): number => port + 10_000, resumed: (port: number): number => port + 20_000 } as const;
 const wire = (port: number): number => port + 30_000;
 
-const HOUR_MS = 3_600_000;
-
-/** A root and one leaf for each side, ECDSA P-256, as files HAProxy reads. */
+/** As files HAProxy reads. */
 const writeCertificates = (dir: string): void => {
-  const now = Date.now();
-  const validity = { notBefore: now - HOUR_MS, notAfter: now + 24 * HOUR_MS };
-  const root = createRoot({ ...validity, organization: "bench" });
-  writeFileSync(join(dir, "root.pem"), root.certPem);
-  for (const side of ["client", "server"]) {
-    const { keyPem, publicKey } = createKey();
-    const leaf = issueLeaf(root, { ...validity, publicKey, uris: [], dnsNames: [`${side}.bench`], commonName: side });
-    writeFileSync(join(dir, `${side}.pem`), leaf + keyPem, { mode: 0o600 });
-  }
+  const { rootPem, ...sides } = pairCertificates();
+  writeFileSync(join(dir, "root.pem"), rootPem);
+  for (const [side, { certPem, keyPem }] of Object.entries(sides))
+    writeFileSync(join(dir, `${side}.pem`), certPem + keyPem, { mode: 0o600 });
 };
 
 // The proxies' own cipher list (shared/tls/context.ts); everything else is HAProxy's default, its thread per core too.

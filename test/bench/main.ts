@@ -8,6 +8,7 @@ import { facts, loadBefore, missingPrograms } from "./facts.ts";
 import { startHaproxy } from "./haproxy.ts";
 import { http, startHttp } from "./http.ts";
 import { heldMemory, idleMemory, workloadMemory } from "./memory.ts";
+import { startNodeHttp2 } from "./node-http2.ts";
 import { type Options, parseOptions, type SuiteName, USAGE } from "./options.ts";
 import { pathsOf, startServers } from "./paths.ts";
 import { proxyPids } from "./processes.ts";
@@ -46,17 +47,20 @@ const measure = async (world: World, options: Options, stopped: AbortSignal): Pr
   const paths = pathsOf(world);
   await startServers(world);
   const peer = await startHaproxy(world);
+  const http2 = await startNodeHttp2(world);
+  const peers = { seconds, http2: http2.path };
   await suite("memory", () => heldMemory(world, paths, peer, options.held));
   if (options.profile !== undefined) await startProfiling(world);
   await suite("throughput", async () => {
     const proxies = {
       [paths.haproxy.name]: { client: peer.client.pid, server: peer.server.pid },
+      [http2.path.name]: { client: http2.client.pid, server: http2.server.pid },
       [paths.ztunnel.name]: await proxyPids(world),
     };
-    return inRounds(throughput(world, paths, proxies, seconds), rounds);
+    return inRounds(throughput(world, paths, proxies, peers), rounds);
   });
-  await suite("latency", () => inRounds(latency(world, paths, seconds), rounds));
-  await suite("connections", () => inRounds(connections(world, paths, seconds), rounds));
+  await suite("latency", () => inRounds(latency(world, paths, peers), rounds));
+  await suite("connections", () => inRounds(connections(world, paths, peers), rounds));
   await suite("http", async () => inRounds(http(world, await startHttp(world), seconds), rounds));
   if (options.profile !== undefined) process.stdout.write(`${await endProfiling(world, options.profile)}\n`);
   await suite("memory", async () => [await workloadMemory(world, options.workloads)]);

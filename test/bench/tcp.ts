@@ -8,10 +8,22 @@ import type { World } from "./world.ts";
 
 const SLACK_MS = 20_000;
 
+export type Peers = {
+  /** How long one measurement lasts. */
+  readonly seconds: number;
+  /** Through the pair of node:http2 tunnels. */
+  readonly http2: Path;
+};
+
 type Throughput = { readonly gbits: number; readonly cpu: number };
 
 /** `proxies` by path: what they used is put in relation to what was carried. */
-export const throughput = (world: World, paths: Paths, proxies: Readonly<Record<string, ProxyPids>>, seconds: number): Suite<Path> => {
+export const throughput = (
+  world: World,
+  paths: Paths,
+  proxies: Readonly<Record<string, ProxyPids>>,
+  { seconds, http2 }: Peers,
+): Suite<Path> => {
   const one = async (path: Path, streams: number): Promise<Throughput> => {
     const { host, port } = path.to("iperf");
     const argv = ["iperf3", "--json", "-c", host, "-p", port, "-t", seconds, "-P", streams].map(String);
@@ -26,26 +38,37 @@ export const throughput = (world: World, paths: Paths, proxies: Readonly<Record<
     metrics: [
       { id: "throughput-1", title: "throughput, 1 stream", unit: "Gbit/s", against: "haproxy" },
       { id: "throughput-8", title: "throughput, 8 streams", unit: "Gbit/s", against: "haproxy" },
+      { id: "beside-http2-1", title: "throughput, 1 stream, beside node:http2", unit: "Gbit/s", against: "node:http2" },
+      { id: "beside-http2-8", title: "throughput, 8 streams, beside node:http2", unit: "Gbit/s", against: "node:http2" },
       { id: "cpu-1", title: "CPU of both proxies, 1 stream", unit: "s per GB", against: "haproxy" },
       { id: "cpu-8", title: "CPU of both proxies, 8 streams", unit: "s per GB", against: "haproxy" },
     ],
-    paths: [paths.direct, paths.haproxy, paths.ztunnel],
+    paths: [paths.direct, paths.haproxy, http2, paths.ztunnel],
     measure: async (path) => {
       const single = await one(path, 1);
       const eight = await one(path, 8);
       return { "throughput-1": single.gbits, "throughput-8": eight.gbits, ...cpu(1, single), ...cpu(8, eight) };
     },
+    // The same readings in relation to another peer.
+    derive: (round) =>
+      Object.fromEntries(
+        Object.entries(round).map(([name, r]) => {
+          const tunnel = name === http2.name || name === paths.ztunnel.name;
+          const beside = { "beside-http2-1": r["throughput-1"] ?? Number.NaN, "beside-http2-8": r["throughput-8"] ?? Number.NaN };
+          return [name, tunnel ? { ...r, ...beside } : r];
+        }),
+      ),
   };
 };
 
-export const latency = (world: World, paths: Paths, seconds: number): Suite<Path> => ({
+export const latency = (world: World, paths: Paths, { seconds, http2 }: Peers): Suite<Path> => ({
   metrics: [
     { id: "p50", title: "1 KB there and back, p50", unit: "µs", against: undefined },
     { id: "p99", title: "1 KB there and back, p99", unit: "µs", against: undefined },
     { id: "added-p50", title: "added to direct, p50", unit: "µs", against: "haproxy" },
     { id: "added-p99", title: "added to direct, p99", unit: "µs", against: "haproxy" },
   ],
-  paths: [paths.direct, paths.haproxy, paths.ztunnel],
+  paths: [paths.direct, paths.haproxy, http2, paths.ztunnel],
   measure: async (path) => {
     const { host, port } = path.to("responder");
     const said = await world.run(path.from, load("pingpong", host, port, seconds), seconds * 1_000 + SLACK_MS);
@@ -71,9 +94,9 @@ export const latency = (world: World, paths: Paths, seconds: number): Suite<Path
 
 const LANES = 16;
 
-export const connections = (world: World, paths: Paths, seconds: number): Suite<Path> => ({
+export const connections = (world: World, paths: Paths, { seconds, http2 }: Peers): Suite<Path> => ({
   metrics: [{ id: "connections", title: "connections opened, used for 1 KB each way, closed", unit: "per second", against: "haproxy" }],
-  paths: [paths.direct, paths.haproxy, paths.resumed, paths.ztunnel],
+  paths: [paths.direct, paths.haproxy, paths.resumed, http2, paths.ztunnel],
   measure: async (path) => {
     const { host, port } = path.to("once");
     const said = await world.run(path.from, load("connects", host, port, seconds, LANES), seconds * 1_000 + SLACK_MS);
