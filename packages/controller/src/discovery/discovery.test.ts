@@ -8,7 +8,7 @@ import { serveGrpc } from "@ambit/shared/grpc/serve.ts";
 import { err, ok, unwrap } from "@ambit/shared/runtime/result.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { createRoot } from "@ambit/shared/tls/issue.ts";
-import { decodeAddress } from "@ambit/shared/wire/address.ts";
+import { decodeAddress } from "@ambit/shared/wire/address-read.ts";
 import { decodeAuthorization } from "@ambit/shared/wire/authorization.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type Node, WAYPOINT_SERVICE_TYPE } from "@ambit/shared/wire/types.ts";
 import { decodeWaypointService } from "@ambit/shared/wire/waypoint.ts";

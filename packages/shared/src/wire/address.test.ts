@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { codecOf } from "../proto/schema.ts";
 import { unwrap } from "../runtime/result.ts";
-import { decodeAddress } from "./address.ts";
+import { decodeAddress } from "./address-read.ts";
 import { addressAliases, addressName } from "./types.ts";
 import { contentVersion } from "./version.ts";
 

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Result } from "../runtime/result.ts";
-import { decodeAddress, encodeAddress } from "./address.ts";
-import { anyL4Policy, anyMetadata, anyService, anyWaypointService, anyWorkload, record } from "./arbitrary.ts";
+import { encodeAddress } from "./address.ts";
+import { decodeAddress } from "./address-read.ts";
+import { anyIp, anyL4Policy, anyMetadata, anyService, anyWaypointService, anyWorkload, record } from "./arbitrary.ts";
 import { decodeAuthorization, encodeAuthorization } from "./authorization.ts";
 import {
   decodeCreateCertificateRequest,
@@ -49,6 +50,20 @@ const anyResponse: fc.Arbitrary<DeltaResponse> = record({
 });
 const anyZds: fc.Arbitrary<ZdsRequest> = fc.oneof(
   record({ kind: fc.constant("add" as const), uid: name, workload: record({ name, namespace: name, serviceAccount: name }) }),
+  record({
+    kind: fc.constant("add" as const),
+    uid: name,
+    workload: record({
+      name,
+      namespace: name,
+      serviceAccount: name,
+      dns: record({
+        policy: fc.constantFrom("ClusterFirst" as const, "Default" as const, "None" as const),
+        searches: fc.array(name, { maxLength: 3 }),
+        nameservers: fc.array(anyIp, { maxLength: 3 }),
+      }),
+    }),
+  }),
   record({ kind: fc.constantFrom("keep" as const, "del" as const), uid: name }),
   fc.constant({ kind: "snapshot-sent" as const }),
 );

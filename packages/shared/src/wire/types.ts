@@ -1,5 +1,6 @@
 // What are the wire messages in domain form, and what are they called?
 
+import type { Ip } from "../addr/ip.ts";
 import { addressKey } from "../addr/socket.ts";
 import { type Service, serviceKey, type Workload } from "../state/types.ts";
 
@@ -60,12 +61,21 @@ export type CreateCertificateRequest = { readonly csr: string; readonly validity
 /** Leaf, intermediates, and last the bundle of roots; each element is PEM text. */
 export type CreateCertificateResponse = { readonly certChain: readonly string[] };
 
+/** How the kubelet writes a pod's resolv.conf, from its spec: nameservers and searches are those of its dnsConfig. */
+export type PodDns = {
+  readonly policy: "ClusterFirst" | "Default" | "None";
+  readonly searches: readonly string[];
+  readonly nameservers: readonly Ip[];
+};
+/** `dns` is Ambit's own: absent means ClusterFirst with nothing added, and istio-cni never tells it. */
+export type ZdsWorkload = {
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly dns?: PodDns;
+};
 export type ZdsRequest =
-  | {
-      readonly kind: "add";
-      readonly uid: string;
-      readonly workload: { readonly name: string; readonly namespace: string; readonly serviceAccount: string };
-    }
+  | { readonly kind: "add"; readonly uid: string; readonly workload: ZdsWorkload }
   | { readonly kind: "keep"; readonly uid: string }
   | { readonly kind: "del"; readonly uid: string }
   | { readonly kind: "snapshot-sent" };

@@ -1,11 +1,13 @@
 // How are the messages between the CNI agent and ztunnel written and read? (istio.workload.zds; one message per packet)
 
+import { parseIp } from "../addr/ip.ts";
 import { codecOf } from "../proto/schema.ts";
 import { allOf, err, mapOk, ok, type Result } from "../runtime/result.ts";
-import { at, oneofCase, readName } from "./read.ts";
-import type { ZdsAck, ZdsHello, ZdsRequest } from "./types.ts";
+import { at, each, oneofCase, readName } from "./read.ts";
+import type { PodDns, ZdsAck, ZdsHello, ZdsRequest, ZdsWorkload } from "./types.ts";
 
-type WireInfo = { name: string; namespace: string; serviceAccount: string };
+type WireDns = { policy: string; searches: readonly string[]; nameservers: readonly string[] };
+type WireInfo = { name: string; namespace: string; serviceAccount: string; ambitDns?: WireDns | null };
 type WireRequest = {
   add?: { uid: string; workloadInfo?: WireInfo | null } | null;
   del?: { uid: string } | null;
@@ -27,10 +29,20 @@ export const decodeZdsHello = (bytes: Uint8Array): Result<ZdsHello> => {
   return m.value.version === V1 ? ok({ version: "V1" }) : err(`ZdsHello.version: ${m.value.version} is not a version we speak (1)`);
 };
 
+const writeInfo = ({ dns, ...who }: ZdsWorkload): WireInfo => (dns === undefined ? who : { ...who, ambitDns: dns });
+
+const POLICIES: readonly PodDns["policy"][] = ["ClusterFirst", "Default", "None"];
+
+const readDns = (m: WireDns): Result<PodDns> => {
+  const policy = POLICIES.find((p) => p === m.policy);
+  if (policy === undefined) return err(`policy: ${JSON.stringify(m.policy)} is not one of ${POLICIES.join(", ")}`);
+  return mapOk(each("nameservers", m.nameservers, parseIp), (nameservers) => ({ policy, searches: m.searches, nameservers }));
+};
+
 const writeRequest = (m: ZdsRequest): WireRequest => {
   switch (m.kind) {
     case "add":
-      return { add: { uid: m.uid, workloadInfo: { ...m.workload } } };
+      return { add: { uid: m.uid, workloadInfo: writeInfo(m.workload) } };
     case "del":
       return { del: { uid: m.uid } };
     case "keep":
@@ -40,7 +52,16 @@ const writeRequest = (m: ZdsRequest): WireRequest => {
   }
 };
 
-export const encodeZdsRequest = (m: ZdsRequest): Uint8Array => requests.encode(writeRequest(m));
+/** Both ends read a message into so many bytes, Istio's too. */
+const MAX_BYTES = 1024;
+
+/** What is told of a pod's DNS is left behind, first its search domains, where the message would not fit: the pod matters more. */
+export const encodeZdsRequest = (m: ZdsRequest): Uint8Array => {
+  const bytes = requests.encode(writeRequest(m));
+  if (bytes.length <= MAX_BYTES || m.kind !== "add" || m.workload.dns === undefined) return bytes;
+  const { dns, ...who } = m.workload;
+  return encodeZdsRequest({ ...m, workload: dns.searches.length === 0 ? who : { ...who, dns: { ...dns, searches: [] } } });
+};
 
 const readAdd = (add: NonNullable<WireRequest["add"]>): Result<ZdsRequest> => {
   const info = add.workloadInfo;
@@ -53,8 +74,9 @@ const readAdd = (add: NonNullable<WireRequest["add"]>): Result<ZdsRequest> => {
         namespace: readName("workload_info.namespace", info.namespace),
         serviceAccount: readName("workload_info.service_account", info.serviceAccount),
       }),
+      dns: info.ambitDns ? at("workload_info.ambit_dns", readDns(info.ambitDns)) : ok(undefined),
     }),
-    (fields) => ({ kind: "add", ...fields }),
+    ({ uid, workload, dns }) => ({ kind: "add", uid, workload: dns === undefined ? workload : { ...workload, dns } }),
   );
 };
 

@@ -2,7 +2,7 @@
 
 import type { Result } from "../runtime/result.ts";
 import type { StateUpdate } from "../state/store.ts";
-import { decodeAddress } from "../wire/address.ts";
+import { decodeAddress } from "../wire/address-read.ts";
 import { addressName } from "../wire/types.ts";
 import type { XdsRejection, XdsUpdate } from "./client.ts";
 
