@@ -35,6 +35,8 @@ const calls = {
   getsockopt: libc.func("int getsockopt(int fd, int level, int name, void *value, void *length)"),
   sendmsg: libc.func("int64_t sendmsg(int fd, const void *message, int flags)"),
   recvmsg: libc.func("int64_t recvmsg(int fd, void *message, int flags)"),
+  getsockname: libc.func("int getsockname(int fd, void *address, void *length)"),
+  fcntl: libc.func("int fcntl(int fd, int command, int64_t argument)"),
   ioctl: libc.func("int ioctl(int fd, uint64_t request, int64_t argument)"),
   ioctlPointer: libc.func("ioctl", "int", ["int", "uint64_t", "void *"]),
   setns: libc.func("int setns(int fd, int type)"),

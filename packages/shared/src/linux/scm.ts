@@ -1,6 +1,6 @@
 // How do messages and file descriptors pass between processes over AF_UNIX SOCK_SEQPACKET?
 
-import { lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { addressOf, errnoOf, LinuxError, syscall, trySyscall } from "./client.ts";
 import { closeFd } from "./socket.ts";
 import { AF_UNIX } from "./sockopt.ts";
@@ -48,12 +48,16 @@ const named = (call: "bind" | "connect", fd: number, path: string): void => {
   if (result < 0) throw new LinuxError(call, -result, path);
 };
 
-/** A listening socket at the path; a stale socket file there is removed first (anything else there is left and EADDRINUSE thrown). */
-export const listenSeqpacket = (path: string, backlog = 16): number => {
+/**
+ * A listening socket at the path; a stale socket file there is removed first (anything else there is left and EADDRINUSE thrown).
+ * With `mode` the file has these permissions before anybody can connect.
+ */
+export const listenSeqpacket = (path: string, { backlog = 16, mode }: { backlog?: number; mode?: number } = {}): number => {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
   const fd = seqpacket();
   return orClose(fd, () => {
     named("bind", fd, path);
+    if (mode !== undefined) chmodSync(path, mode);
     syscall("listen", fd, backlog);
   });
 };

@@ -85,8 +85,8 @@ export const createSeqpacketConnection = (fd: number, handlers: SeqpacketHandler
 export type SeqpacketServer = Disposable & { close(): void };
 
 /** Listens at the path; each accepted fd is the handler's. close() also removes the socket file. */
-export const createSeqpacketServer = (path: string, onConnection: (fd: number) => void): SeqpacketServer => {
-  const fd = listenSeqpacket(path);
+export const createSeqpacketServer = (path: string, onConnection: (fd: number) => void, mode?: number): SeqpacketServer => {
+  const fd = listenSeqpacket(path, mode === undefined ? {} : { mode });
   const watcher = watchFd(fd, () => {
     for (let next = accept(fd); next !== undefined; next = accept(fd)) onConnection(next);
   });

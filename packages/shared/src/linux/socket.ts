@@ -106,6 +106,11 @@ export const listenSocket = (options: ListenOptions): number =>
     syscall("listen", fd, options.backlog ?? 128);
   });
 
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Another number for the same open file, close-on-exec and the caller's: the file stays open until both are closed. */
+export const dupFd = (fd: number): number => syscall("fcntl", fd, F_DUPFD_CLOEXEC, 0);
+
 /** Closes an fd that no Node handle owns. */
 export const closeFd = (fd: number): void => {
   syscall("close", fd);

@@ -1,0 +1,14 @@
+// May a socket that another process gave us be served as this pod's?
+
+import { type NetnsIdentity, sameNetns } from "@ambit/shared/linux/netns.ts";
+import type { SocketFacts } from "@ambit/shared/linux/socket-facts.ts";
+
+/** A socket that a pod's connections or datagrams come in on. */
+export type Listening = { readonly kind: "tcp" | "udp"; readonly port: number; readonly fd: number };
+
+/** undefined: it may. Else why not: serving another pod's socket would serve its traffic as this pod's. */
+export const objection = (facts: SocketFacts, netns: NetnsIdentity): string | undefined => {
+  if (facts.takes === "nothing") return "it does not listen";
+  if (facts.port === 0) return "it is not bound to a port";
+  return sameNetns(facts.netns, netns) ? undefined : "it belongs to another network namespace";
+};
