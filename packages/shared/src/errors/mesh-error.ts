@@ -20,6 +20,12 @@ export class MeshError extends Error {
   }
 }
 
-/** The error as a MeshError; anything else becomes one with the given code and the original as cause. */
-export const asMeshError = (e: unknown, code: MeshErrorCode): MeshError =>
-  e instanceof MeshError ? e : new MeshError(code, e instanceof Error ? e.message : String(e), e);
+/**
+ * The error as a MeshError: itself, or the one that caused it (a stream fails because its connection was cut, and why is what matters);
+ * anything else becomes one with the given code and the original as cause.
+ */
+export const asMeshError = (e: unknown, code: MeshErrorCode): MeshError => {
+  if (e instanceof MeshError) return e;
+  if (e instanceof Error && e.cause instanceof MeshError) return e.cause;
+  return new MeshError(code, e instanceof Error ? e.message : String(e), e);
+};

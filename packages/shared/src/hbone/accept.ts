@@ -10,11 +10,14 @@ import { err, type Result, unwrap } from "../runtime/result.ts";
 import type { World } from "../runtime/world.ts";
 import { parseCertificate } from "../tls/certificate.ts";
 import { contextOptions } from "../tls/context.ts";
+import { peerChain } from "../tls/peer-chain.ts";
+import type { PeerChain } from "../tls/revocation.ts";
+import type { PeerCheck } from "../tls/revocations.ts";
 import { verifyTrustDomain } from "../tls/verify.ts";
 import { H2Session } from "./h2/session.ts";
 import { answer, tunnelRequest } from "./request.ts";
 import { keepAlive } from "./session.ts";
-import type { TunnelRequest, TunnelServer } from "./types.ts";
+import type { TunnelRequest, TunnelServer, TunnelTaker } from "./types.ts";
 
 export type TunnelServerLimits = {
   readonly maxStreams: number;
@@ -24,18 +27,27 @@ export type TunnelServerLimits = {
 };
 const LIMITS: TunnelServerLimits = { maxStreams: 200, handshakeMs: 10_000, pingEveryMs: 10_000, pingTimeoutMs: 20_000 };
 
-export type ServeTunnelsOptions = {
-  readonly listen: { readonly fd: number } | { readonly port: number; readonly host: string };
+export type TakeTunnelsOptions = {
   /** Our certificate now: asked for every connection, so a renewed one is used at once. undefined: there is none, and the connection is closed. */
   readonly certs: () => WorkloadCert | undefined;
   /** Peers of another trust domain are closed after the handshake. */
   readonly trustDomain: string;
+  /** Other names of the trust domain: their peers are ours. */
+  readonly trustDomainAliases?: readonly string[];
+  /** Asked of every peer after its handshake, and of all live ones when it has news. */
+  readonly peers?: PeerCheck;
   /** Must accept or reject; a throw rejects with its code's status (503 for anything else) and is logged. */
   readonly onRequest: (request: TunnelRequest) => Promise<void> | void;
   readonly world: World;
   readonly limits?: Partial<TunnelServerLimits>;
   readonly log: (event: string, fields: object) => void;
 };
+
+export type ServeTunnelsOptions = TakeTunnelsOptions & {
+  readonly listen: { readonly fd: number } | { readonly port: number; readonly host: string };
+};
+
+type Ends = { readonly remote: SocketAddr; readonly local: SocketAddr };
 
 const message = (e: unknown): string => (e instanceof Error ? e.message : String(e));
 
@@ -44,12 +56,12 @@ const endOf = (ip: string | undefined, port: number | undefined): SocketAddr | u
   return parsed.ok && port !== undefined ? { ip: parsed.value, port } : undefined;
 };
 
-const peerOf = (socket: TLSSocket, trustDomain: string): Result<SpiffeId> => {
+const peerOf = (socket: TLSSocket, trustDomains: readonly string[]): Result<SpiffeId> => {
   const x509 = socket.getPeerX509Certificate();
   if (!socket.authorized || x509 === undefined) return err("the peer has no certificate that is trusted");
   if (socket.alpnProtocol !== "h2") return err("the peer does not speak HTTP/2 (ALPN h2)");
   const cert = parseCertificate(x509);
-  return cert.ok ? verifyTrustDomain(cert.value, trustDomain) : cert;
+  return cert.ok ? verifyTrustDomain(cert.value, trustDomains) : cert;
 };
 
 const listening = (server: Server, where: ServeTunnelsOptions["listen"]): Promise<void> =>
@@ -61,18 +73,21 @@ const listening = (server: Server, where: ServeTunnelsOptions["listen"]): Promis
     });
   });
 
-/** Listens until closed. Rejects when it cannot listen. */
-export const serveTunnels = async (options: ServeTunnelsOptions): Promise<TunnelServer> => {
+/** Serves the connections that it is given. */
+export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
   const limits = { ...LIMITS, ...options.limits };
   const { log, world } = options;
-  const sessions = new Set<H2Session>();
+  const { peers, trustDomainAliases = [] } = options;
+  const trustDomains = [options.trustDomain, ...trustDomainAliases];
+  /** With the chain that the peer showed, when somebody asks about it. */
+  const sessions = new Map<H2Session, PeerChain>();
   const pending = new Set<Socket>();
   const stopped = new AbortController();
   let draining = false;
 
-  const onSession = (session: H2Session, peer: SpiffeId, ends: { remote: SocketAddr; local: SocketAddr }): void => {
+  const onSession = (session: H2Session, chain: PeerChain, { peer, ...ends }: Ends & { peer: SpiffeId }): void => {
     const closed = new AbortController();
-    sessions.add(session);
+    sessions.set(session, chain);
     session.on("failed", (e) => log("tunnel connection failed", { peer: peer.uri, remote: ends.remote, error: message(e) }));
     session.on("close", () => {
       sessions.delete(session);
@@ -84,7 +99,7 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
   };
 
   const onSecure = (socket: TLSSocket): void => {
-    const peer = peerOf(socket, options.trustDomain);
+    const peer = peerOf(socket, trustDomains);
     const remote = endOf(socket.remoteAddress, socket.remotePort);
     const local = endOf(socket.localAddress, socket.localPort);
     // Gone already: there is nobody left to tell.
@@ -93,8 +108,21 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
       log("tunnel connection refused", { remote, error: peer.error });
       return void socket.destroy();
     }
-    onSession(new H2Session(socket, { role: "server", world, maxStreams: limits.maxStreams }), peer.value, { remote, local });
+    const chain = peers === undefined ? [] : peerChain(socket);
+    const no = peers?.refuse(chain);
+    if (no !== undefined) {
+      log("tunnel connection refused", { remote, peer: peer.value.uri, error: no.message });
+      return void socket.destroy();
+    }
+    const session = new H2Session(socket, { role: "server", world, maxStreams: limits.maxStreams });
+    onSession(session, chain, { peer: peer.value, remote, local });
   };
+  const unsubscribe = peers?.onChange(() => {
+    for (const [session, chain] of [...sessions]) {
+      const no = peers.refuse(chain);
+      if (no !== undefined) session.destroy(no);
+    }
+  });
 
   // One TLS server (which never listens) per certificate: the context is built once, and a renewal is the next one.
   const byCert = new WeakMap<WorkloadCert, TlsServer>();
@@ -119,34 +147,34 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
     return made;
   };
 
-  const server = createServer({ noDelay: true }, (socket) => {
+  let onEmpty = (): void => {};
+  const take = (socket: Socket): void => {
     pending.add(socket);
-    socket.once("close", () => pending.delete(socket));
+    socket.once("close", () => {
+      pending.delete(socket);
+      if (pending.size === 0) onEmpty();
+    });
     const cert = options.certs();
     if (cert === undefined) {
       log("tunnel connection refused", { remote: endOf(socket.remoteAddress, socket.remotePort), error: "we have no certificate" });
       return void socket.destroy();
     }
     tlsFor(cert).emit("connection", socket);
-  });
-  await listening(server, options.listen);
-  server.on("error", (e) => log("tunnel listener failed", { error: e.message }));
-
-  const bound = server.address();
-  const address = typeof bound === "object" && bound !== null ? { ip: unwrap(parseIp(bound.address)), port: bound.port } : undefined;
-  if (address === undefined) throw new Error("the tunnel listener has no address");
-
+  };
   const close = (): void => {
     draining = true;
     stopped.abort();
-    server.close();
-    for (const session of sessions) session.destroy();
+    unsubscribe?.();
+    for (const session of sessions.keys()) session.destroy();
     for (const socket of pending) socket.destroy();
   };
   const drain = async (deadlineMs: number): Promise<void> => {
     draining = true;
-    const idle = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const session of sessions) session.close();
+    const idle = new Promise<void>((resolve) => {
+      onEmpty = resolve;
+      if (pending.size === 0) resolve();
+    });
+    for (const session of sessions.keys()) session.close();
     const over = new AbortController();
     const late = world.sleep(deadlineMs, over.signal).then(
       () => undefined,
@@ -156,5 +184,28 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
     over.abort();
     close();
   };
-  return { address, drain, close };
+  return { take, drain, close };
+};
+
+/** Listens until closed. Rejects when it cannot listen. */
+export const serveTunnels = async (options: ServeTunnelsOptions): Promise<TunnelServer> => {
+  const tunnels = takeTunnels(options);
+  const server = createServer({ noDelay: true }, tunnels.take);
+  await listening(server, options.listen);
+  server.on("error", (e) => options.log("tunnel listener failed", { error: e.message }));
+  const bound = server.address();
+  const address = typeof bound === "object" && bound !== null ? { ip: unwrap(parseIp(bound.address)), port: bound.port } : undefined;
+  if (address === undefined) throw new Error("the tunnel listener has no address");
+  return {
+    address,
+    take: tunnels.take,
+    drain: (deadlineMs) => {
+      server.close();
+      return tunnels.drain(deadlineMs);
+    },
+    close: () => {
+      server.close();
+      tunnels.close();
+    },
+  };
 };

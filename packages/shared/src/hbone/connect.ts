@@ -9,6 +9,9 @@ import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import { type Certificate, parseCertificate } from "../tls/certificate.ts";
+import { peerChain } from "../tls/peer-chain.ts";
+import type { PeerChain } from "../tls/revocation.ts";
+import type { PeerCheck } from "../tls/revocations.ts";
 import { verifyExpected, verifyTime } from "../tls/verify.ts";
 import { H2Session } from "./h2/session.ts";
 import type { TunnelTarget } from "./types.ts";
@@ -16,6 +19,8 @@ import type { TunnelTarget } from "./types.ts";
 export type Connected = {
   readonly session: H2Session;
   readonly peer: SpiffeId;
+  /** What the peer showed, when `peers` asks about it; else empty. */
+  readonly chain: PeerChain;
   /** Milliseconds: when the first of both certificates expires. */
   readonly notAfter: number;
 };
@@ -25,6 +30,8 @@ export type ConnectOptions = {
   readonly dial: (to: TunnelTarget["to"], from: string, signal: AbortSignal) => Promise<Duplex>;
   readonly world: World;
   readonly dialMs: number;
+  /** Asked of the peer after the handshake, before anything is sent. */
+  readonly peers?: PeerCheck;
 };
 
 type Phase = "certificate" | "dial" | "tls" | "http2";
@@ -140,10 +147,13 @@ export const connectTunnels = async (target: TunnelTarget, options: ConnectOptio
     open = socket;
     const theirs = verifyTime(leaf, world.now());
     if (!theirs.ok) throw new MeshError("TLS", `the peer ${peer.uri}: ${theirs.error}`);
+    const chain = options.peers === undefined ? [] : peerChain(socket);
+    const no = options.peers?.refuse(chain);
+    if (no !== undefined) throw no;
     phase = "http2";
     const session = await unlessAborted(start(socket, world), cut, (unused) => unused.destroy());
     if (session.peerSettings.maxConcurrentStreams === 0) throw new MeshError("H2_HANDSHAKE", `${peer.uri} allows no tunnels at all`);
-    return { session, peer, notAfter: Math.min(cert.notAfter, leaf.notAfter) };
+    return { session, peer, chain, notAfter: Math.min(cert.notAfter, leaf.notAfter) };
   } catch (e) {
     open?.destroy();
     throw asMeshError(limit.signal.aborted ? limit.signal.reason : e, CODE[phase]);

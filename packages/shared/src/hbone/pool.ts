@@ -6,6 +6,7 @@ import type { WorkloadCert } from "../ca/types.ts";
 import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
+import type { PeerCheck } from "../tls/revocations.ts";
 import { type Connected, connectTunnels } from "./connect.ts";
 import { NotProcessed, openTunnel } from "./open.ts";
 import { answersPing, keepAlive } from "./session.ts";
@@ -45,6 +46,8 @@ export type TunnelPoolOptions = {
   readonly dial: (to: SocketAddr, from: string, signal: AbortSignal) => Promise<Duplex>;
   readonly world: World;
   readonly limits?: Partial<TunnelPoolLimits>;
+  /** Asked of every peer, and of those of live connections when it has news. */
+  readonly peers?: PeerCheck;
 };
 
 type Pooled = Connected & {
@@ -116,9 +119,12 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
   const dial = (group: Group, target: TunnelTarget): Promise<Pooled> => {
     if (group.dialing !== undefined) return group.dialing;
     const connecting = connectTunnels(target, { ...options, dialMs: limits.dialMs }, stopped.signal).then((connected) => {
-      if (!stopped.signal.aborted && !draining) return adopt(group, connected);
+      const going = stopped.signal.aborted || draining ? new MeshError("DRAINED", "the proxy is shutting down") : undefined;
+      // Again: the lists may have changed since the handshake.
+      const no = going ?? options.peers?.refuse(connected.chain);
+      if (no === undefined) return adopt(group, connected);
       connected.session.destroy();
-      throw new MeshError("DRAINED", "the proxy is shutting down");
+      throw no;
     });
     group.dialing = connecting.finally(() => {
       group.dialing = undefined;
@@ -184,8 +190,15 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
   };
 
   const all = (): Pooled[] => [...groups.values()].flatMap((g) => [...g.connections].filter((c) => !c.session.destroyed));
+  const unsubscribe = options.peers?.onChange(() => {
+    for (const c of all()) {
+      const no = options.peers?.refuse(c.chain);
+      if (no !== undefined) c.session.destroy(no);
+    }
+  });
   const close = (): void => {
     draining = true;
+    unsubscribe?.();
     stopped.abort(new MeshError("DRAINED", "the proxy is shutting down"));
     for (const c of all()) c.session.destroy();
     groups.clear();

@@ -2,9 +2,8 @@
 
 import { verify, type X509Certificate } from "node:crypto";
 import { all, err, ok, type Result } from "../runtime/result.ts";
-import { fromBytes, oidOf } from "./der.ts";
 import { OID } from "./oids.ts";
-import { contentOf, hexNumber, rawOf, TAG, type Tlv, wholeTlv, within } from "./tlv.ts";
+import { contentOf, hexNumber, oidText, rawOf, TAG, type Tlv, wholeTlv, within } from "./tlv.ts";
 
 export type RevocationList = {
   /** The issuer's name, DER as lower-case hex: equal names have equal bytes. */
@@ -39,12 +38,6 @@ const timeOf = (bytes: Uint8Array, v: Tlv | undefined): number | undefined => {
   const year = v.tag === TAG.utcTime ? y + (y < 50 ? 2000 : 1900) : y;
   const ms = Date.UTC(year, mo - 1, d, h, mi, s);
   return Number.isNaN(ms) ? undefined : ms;
-};
-
-const oidText = (bytes: Uint8Array, v: Tlv | undefined): string | undefined => {
-  if (v === undefined || v.tag !== TAG.oid) return undefined;
-  const der = fromBytes(rawOf(bytes, v));
-  return der.ok ? oidOf(der.value) : undefined;
 };
 
 type Extension = { readonly id: string | undefined; readonly critical: boolean; readonly value: Uint8Array };

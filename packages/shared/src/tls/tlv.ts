@@ -62,3 +62,18 @@ export const hexNumber = (content: Uint8Array): string => {
   const hex = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("hex").toUpperCase();
   return hex.replace(/^0+(?=.)/, "");
 };
+
+/** The dotted text of an OBJECT IDENTIFIER; undefined when it is not one. */
+export const oidText = (bytes: Uint8Array, v: Tlv | undefined): string | undefined => {
+  if (v === undefined || v.tag !== TAG.oid || v.from === v.to) return undefined;
+  const arcs: number[] = [];
+  let arc = 0;
+  for (const octet of contentOf(bytes, v)) {
+    arc = arc * 128 + (octet & 0x7f);
+    if (octet >= 0x80) continue;
+    if (arcs.length === 0) arcs.push(Math.min(2, Math.floor(arc / 40)));
+    arcs.push(arcs.length === 1 ? arc - (arcs[0] ?? 0) * 40 : arc);
+    arc = 0;
+  }
+  return arcs.join(".");
+};

@@ -14,11 +14,12 @@ export const verifyExpected = (cert: Peer, expect: readonly SpiffeId[]): Result<
   return err(`the peer is ${id.value.uri}, not ${expect.map((e) => e.uri).join(" or ") || "anyone (no identity is expected)"}`);
 };
 
-/** The peer's id when it is of the trust domain: equal, no aliases. */
-export const verifyTrustDomain = (cert: Peer, trustDomain: string): Result<SpiffeId> => {
+/** The peer's id when its trust domain is one of these (our own and its aliases): equal to the letter. */
+export const verifyTrustDomain = (cert: Peer, trustDomains: readonly string[]): Result<SpiffeId> => {
   const id = spiffeIdOf(cert);
   if (!id.ok) return id;
-  return id.value.trustDomain === trustDomain ? id : err(`the peer is ${id.value.uri}, of another trust domain than ${trustDomain}`);
+  const known = trustDomains.includes(id.value.trustDomain);
+  return known ? id : err(`the peer is ${id.value.uri}, of another trust domain than ${trustDomains.join(" or ")}`);
 };
 
 /** Within its time: from notBefore up to, not including, notAfter. */
