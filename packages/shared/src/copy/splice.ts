@@ -1,7 +1,11 @@
 // How do bytes pass between two connections until both directions have ended? (the only per-chunk code)
 
 import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
+import type { Lease } from "../hbone/wire.ts";
+import { duplexEnd } from "./duplex.ts";
+import type { End, EndEvents } from "./end.ts";
+import { tcpEnd } from "./tcp.ts";
 
 export type Meter = { add(bytes: number): void };
 
@@ -20,78 +24,129 @@ export type SpliceOptions = {
   readonly signal?: AbortSignal;
 };
 
-// What ztunnel too takes for a connection's ordinary end (copy.rs).
-const ORDINARY: ReadonlySet<string> = new Set([
-  "ECONNRESET",
-  "EPIPE",
-  "ENOTCONN",
-  "ERR_STREAM_PREMATURE_CLOSE",
-  "ERR_STREAM_DESTROYED",
-  "ERR_STREAM_WRITE_AFTER_END",
-]);
+const CLOSED: SpliceEnd = { why: "closed" };
 
-const isOrdinary = (e: Error): boolean => "code" in e && typeof e.code === "string" && ORDINARY.has(e.code);
+/** One of the two ends, and what of its octets is on the way. */
+class Side implements EndEvents {
+  readonly own: End;
+  readonly #meter: Meter;
+  readonly #splice: Splice;
+  #peer: Side | undefined;
+  /** Told by the end and not flushed to the other one yet. */
+  #gathered = 0;
+  /** Kept by the end: it has them to send. */
+  #kept = 0;
+  /** Our octets are waited for: no more are read. */
+  #paused = false;
 
-/** Ends a side at once. A socket is reset, so that its peer can tell a cut from a proper end. */
-const cut = (side: Duplex): void => {
-  if (side.destroyed) return;
-  if (side instanceof Socket && !side.connecting) side.resetAndDestroy();
-  // With an error, because node:http2 ends a stream properly when it is destroyed without one.
-  else side.destroy(Object.assign(new Error("the other side was cut"), { code: "ECONNRESET" }));
-};
+  constructor(end: End, meter: Meter, splice: Splice) {
+    this.own = end;
+    this.#meter = meter;
+    this.#splice = splice;
+  }
 
-/** One direction. `done` is called once, when the source has ended and the sink has taken all of it. */
-const pump = (from: Duplex, to: Duplex, meter: Meter, done: () => void): void => {
-  const resume = (): void => {
-    from.resume();
-  };
-  from.on("data", (chunk: Buffer) => {
-    meter.add(chunk.length);
-    if (!to.write(chunk)) from.pause();
-  });
-  to.on("drain", resume);
-  from.once("end", () => {
-    to.removeListener("drain", resume);
-    to.end(done);
-  });
-  from.resume();
+  start(peer: Side): void {
+    this.#peer = peer;
+    this.own.start(this);
+  }
+
+  data(chunk: Buffer, lease: Lease): void {
+    this.#gathered += chunk.length;
+    this.#peer?.own.push(chunk, lease);
+  }
+
+  flush(): void {
+    const peer = this.#peer;
+    const n = this.#gathered;
+    if (peer === undefined || n === 0) return;
+    this.#gathered = 0;
+    this.#meter.add(n);
+    const kept = peer.own.flush();
+    peer.#kept += kept;
+    if (kept < n) this.own.credit(n - kept);
+    if (peer.#kept <= 0 || this.#paused) return;
+    this.#paused = true;
+    this.own.pause();
+  }
+
+  end(): void {
+    this.#peer?.own.end();
+  }
+
+  taken(n: number): void {
+    const peer = this.#peer;
+    this.#kept -= n;
+    if (peer === undefined) return;
+    peer.own.credit(n);
+    if (this.#kept > 0 || !peer.#paused) return;
+    peer.#paused = false;
+    peer.own.resume();
+  }
+
+  finished(): void {
+    this.#splice.finished();
+  }
+
+  closed(whole: boolean, error: Error | undefined): void {
+    // A side that is through in both directions may close while the other is still being written to.
+    if (!whole) this.#splice.over(error === undefined ? CLOSED : { why: "failed", error });
+  }
+}
+
+class Splice {
+  readonly #first: Side;
+  readonly #second: Side;
+  readonly #signal: AbortSignal | undefined;
+  #done: ((end: SpliceEnd) => void) | undefined;
+  #left = 2;
+
+  constructor(ends: readonly [End, End], options: SpliceOptions, done: (end: SpliceEnd) => void) {
+    this.#done = done;
+    this.#signal = options.signal;
+    this.#first = new Side(ends[0], options.forward, this);
+    this.#second = new Side(ends[1], options.backward, this);
+  }
+
+  start(): void {
+    if (this.#signal?.aborted === true) return void this.#onAbort();
+    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (this.#first.own.closed || this.#second.own.closed) return void this.over(CLOSED);
+    this.#first.start(this.#second);
+    // The first may have told at once that it is over.
+    if (this.#done !== undefined) this.#second.start(this.#first);
+  }
+
+  readonly #onAbort = (): void => this.over({ why: "aborted", reason: this.#signal?.reason });
+
+  /** One direction is through. */
+  finished(): void {
+    this.#left -= 1;
+    if (this.#left === 0) this.over(CLOSED);
+  }
+
+  over(end: SpliceEnd): void {
+    const done = this.#done;
+    if (done === undefined) return;
+    this.#done = undefined;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#left > 0 || end.why !== "closed") {
+      this.#first.own.cut();
+      this.#second.own.cut();
+    }
+    done(end);
+  }
+}
+
+/** A plain socket is taken over; another stream is used as it is. */
+const endOf = (side: End | Duplex): End => {
+  if (!(side instanceof Duplex)) return side;
+  return (side instanceof Socket ? tcpEnd(side) : undefined) ?? duplexEnd(side);
 };
 
 /**
  * Copies both ways between two open connections, each half closing on its own, and resolves when both are through.
- * Takes both sides over: they need `allowHalfOpen`, and nobody else may read them. Data that arrived before the call is not lost.
- * A side that fails or closes early ends the other one at once, and so does the signal. Never rejects.
+ * Takes both sides over (streams need `allowHalfOpen`; of a plain socket the "close" is emitted at once), and nobody else may read them. Data that
+ * arrived before the call is not lost. A side that fails or closes early ends the other one at once, and so does the signal. Never rejects.
  */
-export const splice = (first: Duplex, second: Duplex, options: SpliceOptions): Promise<SpliceEnd> =>
-  new Promise((resolve) => {
-    let left = 2;
-    let over = false;
-    const finish = (end: SpliceEnd): void => {
-      if (over) return;
-      over = true;
-      options.signal?.removeEventListener("abort", onAbort);
-      if (left > 0 || end.why !== "closed") {
-        cut(first);
-        cut(second);
-      }
-      resolve(end);
-    };
-    const onAbort = (): void => finish({ why: "aborted", reason: options.signal?.reason });
-    const onError = (error: Error): void => finish(isOrdinary(error) ? { why: "closed" } : { why: "failed", error });
-    const direction = (): void => {
-      left -= 1;
-      if (left === 0) finish({ why: "closed" });
-    };
-    for (const side of [first, second]) {
-      side.on("error", onError);
-      // A side that is through in both directions may close while the other is still being written to.
-      side.once("close", () => {
-        if (!(side.readableEnded && side.writableFinished)) finish({ why: "closed" });
-      });
-    }
-    if (options.signal?.aborted === true) return onAbort();
-    options.signal?.addEventListener("abort", onAbort, { once: true });
-    if (first.destroyed || second.destroyed) return finish({ why: "closed" });
-    pump(first, second, options.forward, direction);
-    pump(second, first, options.backward, direction);
-  });
+export const splice = (first: End | Duplex, second: End | Duplex, options: SpliceOptions): Promise<SpliceEnd> =>
+  new Promise((resolve) => new Splice([endOf(first), endOf(second)], options, resolve).start());

@@ -4,7 +4,7 @@ import { Duplex } from "node:stream";
 import type { CodeName } from "./codes.ts";
 import type { AnswerHead, PlainFields } from "./fields.ts";
 import { ReceiveWindow } from "./flow.ts";
-import { Held } from "./held.ts";
+import { Held } from "../../copy/held.ts";
 
 /** What a stream tells its connection. */
 export type StreamOwner = {

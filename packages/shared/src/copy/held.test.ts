@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Held } from "./held.ts";
+import { giveBack, Held } from "./held.ts";
 
 test("a million pieces of one octet are a few blocks", () => {
   const held = new Held();
@@ -20,12 +20,19 @@ test("a million pieces of one octet are a few blocks", () => {
   assert.ok(pieces <= 62, `${pieces} pieces`);
 });
 
-test("large pieces are not copied", () => {
+test("what waits is a copy, in blocks of its size, and large ones are used again once given back", () => {
   const held = new Held();
-  const large = Buffer.alloc(10_000);
+  const large = Buffer.alloc(65_536, 1);
   held.add(large);
-  assert.equal(held.shift(), large);
-  assert.equal(held.shift(), undefined);
+  large.fill(2);
+  const [first] = [held.shift()];
+  assert.ok(first !== undefined);
+  assert.deepEqual([first.length, first[0], held.shift()], [65_536, 1, undefined]);
+  giveBack(first);
+  held.add(large);
+  assert.equal(held.shift()?.buffer, first.buffer);
+  held.add(Buffer.alloc(10));
+  assert.equal(held.shift()?.buffer.byteLength, 1024, "a few octets cost little");
 });
 
 test("order is kept, whatever is added and taken when", () => {
