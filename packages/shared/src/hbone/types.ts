@@ -1,5 +1,6 @@
 // What is a tunnel to those who use it? (the framing below it may change; this may not)
 
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SocketAddr } from "../addr/socket.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
@@ -47,9 +48,13 @@ export type TunnelRequest = {
   reject(status: number, headers?: TunnelHeaders): void;
 };
 
-export type TunnelServer = {
-  readonly address: SocketAddr;
+export type TunnelTaker = {
+  /** Serves a connected socket of which nothing has been read. */
+  take(socket: Socket): void;
   /** GOAWAY on every connection, no new ones; cuts what is left at the deadline. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
 };
+
+/** One that listens for itself too. */
+export type TunnelServer = TunnelTaker & { readonly address: SocketAddr };
