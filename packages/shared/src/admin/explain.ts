@@ -44,7 +44,7 @@ export type ExplainOutbound = {
   readonly found: "workload" | "service" | "unknown";
   /** "ns/hostname" of the service that was addressed. */
   readonly service?: string | undefined;
-  readonly kind: "passthrough" | "tcp" | "hbone" | "double-hbone" | "reject";
+  readonly kind: "passthrough" | "tcp" | "hbone" | "double-hbone" | "resolve" | "reject";
   /** The plan's own reason word. */
   readonly why: string;
   /** One sentence. */

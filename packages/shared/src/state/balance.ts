@@ -19,6 +19,7 @@ export type Exclusion =
   | "strict-locality"
   | "farther-locality"
   | "already-tried"
+  | "ejected"
   | "zero-capacity";
 
 export type Balanced =
@@ -28,6 +29,17 @@ export type Balanced =
       readonly why: "port-not-declared" | "no-endpoints" | "no-eligible-endpoint";
       readonly candidates: readonly Candidate[];
     };
+
+/** What this proxy has seen of endpoints by itself; keys as of `endpointKey`. Only ever a local choice: the mesh is not told. */
+export type Standing = {
+  /** Connections to it that are open or being made. */
+  load(key: string): number;
+  /** It failed so often that it is left alone for a while. */
+  ejected(key: string): boolean;
+};
+
+/** An endpoint by workload and port: what fails on one port may serve well on another. */
+export const endpointKey = (workload: Pick<Workload, "uid">, port: number): string => `${workload.uid} ${port}`;
 
 const scopeValue = (scope: LoadBalancingScope, at: Origin): string => {
   switch (scope) {
@@ -74,10 +86,17 @@ export type BalanceRequest = {
   readonly endpoints: readonly Endpoint[];
   readonly servicePort: number;
   readonly from: Origin;
-  /** standard: the service must declare the port. waypoint: the port is the tunnel's own, taken as it is. */
+  /** standard: the service must declare the port. waypoint: an endpoint with an application tunnel needs no mapping of it. */
   readonly mode: "standard" | "waypoint";
   /** uids already tried for this connection. */
   readonly tried?: ReadonlySet<string>;
+  /** Absent: endpoints are told apart by nothing but what the mesh says of them. */
+  readonly standing?: Standing;
+};
+
+const portOf = (r: BalanceRequest, e: Endpoint): number => {
+  const mapped = targetPort(r.service, e.ports, r.servicePort);
+  return mapped === 0 && r.mode === "waypoint" && e.workload.applicationTunnel !== undefined ? r.servicePort : mapped;
 };
 
 const exclusion = (r: BalanceRequest, e: Endpoint, port: number, lb: LoadBalancing | undefined): Exclusion | undefined => {
@@ -90,14 +109,23 @@ const exclusion = (r: BalanceRequest, e: Endpoint, port: number, lb: LoadBalanci
   return w.capacity === 0 ? "zero-capacity" : undefined;
 };
 
+/** When more than half of those that could be chosen are ejected the fault may be ours: then nobody is left out (Envoy's panic). */
+const withoutEjected = (all: readonly Candidate[], standing: Standing): readonly Candidate[] => {
+  const eligible = all.filter((c) => c.excluded === undefined);
+  const ejected = new Set(eligible.filter((c) => standing.ejected(endpointKey(c.workload, c.port))));
+  if (ejected.size === 0 || ejected.size * 2 > eligible.length) return all;
+  return all.map((c) => (ejected.has(c) ? { ...c, excluded: "ejected" as const } : c));
+};
+
 /** Every endpoint with its port, rank and, where it may not be chosen, why. */
 export const candidates = (r: BalanceRequest): readonly Candidate[] => {
   const lb = r.service.loadBalancing;
   const preference = lb?.routingPreference ?? [];
-  const all = r.endpoints.map((e): Candidate => {
-    const port = r.mode === "waypoint" ? r.servicePort : targetPort(r.service, e.ports, r.servicePort);
+  const served = r.endpoints.map((e): Candidate => {
+    const port = portOf(r, e);
     return { workload: e.workload, port, rank: localityRank(preference, r.from, e.workload), excluded: exclusion(r, e, port, lb) };
   });
+  const all = r.standing === undefined ? served : withoutEjected(served, r.standing);
   if (lb === undefined || (lb.mode !== "STRICT" && lb.mode !== "FAILOVER")) return all;
   const eligible = all.filter((c) => c.excluded === undefined);
   // With NETWORK first a full match counts the preference's length once for the network and once per further scope.
@@ -107,19 +135,39 @@ export const candidates = (r: BalanceRequest): readonly Candidate[] => {
   return all.map((c) => (c.excluded === undefined && c.rank < bar ? { ...c, excluded: why } : c));
 };
 
-/** Picks among the eligible endpoints at random, weighted by capacity. `random` is uniform in [0, 1). */
+/** One of them at random, weighted by capacity. */
+const draw = (from: readonly Candidate[], random: () => number): Candidate | undefined => {
+  let at = random() * from.reduce((sum, c) => sum + c.workload.capacity, 0);
+  const chosen = from.find((c) => {
+    at -= c.workload.capacity;
+    return at < 0;
+  });
+  return chosen ?? from.at(-1);
+};
+
+/** Of two drawn by weight the one with the lower load for its capacity; the first one when that is equal. */
+const lessLoaded = (eligible: readonly Candidate[], standing: Standing, random: () => number): Candidate | undefined => {
+  const first = draw(eligible, random);
+  const second = draw(
+    eligible.filter((c) => c !== first),
+    random,
+  );
+  if (first === undefined || second === undefined) return first;
+  const load = (c: Candidate): number => standing.load(endpointKey(c.workload, c.port)) / c.workload.capacity;
+  return load(second) < load(first) ? second : first;
+};
+
+/**
+ * Picks among the eligible endpoints at random, weighted by capacity; with a standing the less loaded of two such picks (power of
+ * two choices). `random` is uniform in [0, 1).
+ */
 export const balance = (r: BalanceRequest, random: () => number): Balanced => {
   if (r.mode === "standard" && !r.service.ports.some((p) => p.servicePort === r.servicePort))
     return { kind: "none", why: "port-not-declared", candidates: [] };
   const list = candidates(r);
   const eligible = list.filter((c) => c.excluded === undefined);
   if (eligible.length === 0) return { kind: "none", why: list.length === 0 ? "no-endpoints" : "no-eligible-endpoint", candidates: list };
-  let at = random() * eligible.reduce((sum, c) => sum + c.workload.capacity, 0);
-  const chosen = eligible.find((c) => {
-    at -= c.workload.capacity;
-    return at < 0;
-  });
-  const pick = chosen ?? eligible.at(-1);
+  const pick = r.standing === undefined || eligible.length === 1 ? draw(eligible, random) : lessLoaded(eligible, r.standing, random);
   if (pick === undefined) return { kind: "none", why: "no-eligible-endpoint", candidates: list };
   return { kind: "endpoint", workload: pick.workload, port: pick.port, candidates: list };
 };

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { parseCidr } from "../addr/cidr.ts";
 import type { Policy } from "../authz/types.ts";
 import { unwrap } from "../runtime/result.ts";
-import { type BalanceRequest, balance, candidates, localityRank, type Origin } from "./balance.ts";
+import { type BalanceRequest, balance, candidates, endpointKey, localityRank, type Origin, type Standing } from "./balance.ts";
 import { aPort, aService, aWorkload, ip, waypointByHost, waypointByIp } from "./fixtures.ts";
 import { resolveAddress, resolveGateway } from "./resolve.ts";
 import { createMeshStore, type StateUpdate } from "./store.ts";
@@ -210,4 +210,78 @@ test("balance: shares follow capacity", () => {
     ["w1", 100],
     ["w3", 300],
   ]);
+});
+
+const standing = (loads: Readonly<Record<string, number>>, ejected: readonly string[] = []): Standing => {
+  const key = (name: string): string => endpointKey(aWorkload(name, ""), 8080);
+  const byKey = new Map(Object.entries(loads).map(([name, n]) => [key(name), n]));
+  const out = new Set(ejected.map(key));
+  return { load: (k) => byKey.get(k) ?? 0, ejected: (k) => out.has(k) };
+};
+const three = ["a", "b", "c"].map((name, i) => ({ workload: aWorkload(name, `10.0.0.${i + 1}`), ports }));
+
+test("balance: with equal loads the standing changes nothing of the shares", () => {
+  const endpoints = [1, 3].map((capacity) => ({ workload: aWorkload(`w${capacity}`, `10.0.0.${capacity}`, { capacity }), ports }));
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 400; i++) {
+    const b = balance(request({ endpoints, standing: standing({}) }), () => i / 400);
+    if (b.kind === "endpoint") counts.set(b.workload.name, (counts.get(b.workload.name) ?? 0) + 1);
+  }
+  assert.deepEqual([...counts].sort(), [
+    ["w1", 100],
+    ["w3", 300],
+  ]);
+});
+
+test("balance: of two the less loaded one, by its capacity", () => {
+  const pair = (capacities: readonly [number, number], loads: Readonly<Record<string, number>>): string => {
+    const endpoints = (["a", "b"] as const).map((name, i) => ({
+      workload: aWorkload(name, `10.0.0.${i + 1}`, { capacity: capacities[i] ?? 1 }),
+      ports,
+    }));
+    const picks = [0, 0.5, 0.99].map((r) => balance(request({ endpoints, standing: standing(loads) }), () => r));
+    return [...new Set(picks.map((p) => (p.kind === "endpoint" ? p.workload.name : p.why)))].join();
+  };
+  assert.equal(pair([1, 1], { a: 2, b: 1 }), "b");
+  assert.equal(pair([4, 1], { a: 3, b: 1 }), "a");
+  assert.equal(pair([1, 1], { b: 7 }), "a");
+});
+
+test("balance: the one with most connections is never taken while two others have fewer", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (r1, r2) => {
+        const rolls = [r1, r2];
+        const b = balance(request({ endpoints: three, standing: standing({ a: 9, b: 1, c: 2 }) }), () => rolls.shift() ?? 0);
+        assert.ok(b.kind === "endpoint" && b.workload.name !== "a");
+      },
+    ),
+  );
+});
+
+test("balance: ejected endpoints are left out, with their reason; not when more than half would be", () => {
+  const reasons = (ejected: readonly string[], tried: readonly string[] = []) =>
+    candidates(request({ endpoints: three, standing: standing({}, ejected), tried: new Set(tried.map((n) => aWorkload(n, "").uid)) })).map(
+      (c) => c.excluded,
+    );
+  assert.deepEqual(reasons(["a"]), ["ejected", undefined, undefined]);
+  assert.deepEqual(reasons(["a", "b"]), [undefined, undefined, undefined], "two of three: nobody is left out");
+  assert.deepEqual(reasons(["a"], ["b"]), ["ejected", "already-tried", undefined]);
+  assert.deepEqual(reasons(["a"], ["b", "c"]), [undefined, "already-tried", "already-tried"], "the last one is taken whatever it did");
+});
+
+test("balance: an ejection comes before locality, so that the next nearest are taken", () => {
+  const lb = { routingPreference: ["ZONE" as const], mode: "FAILOVER" as const, healthPolicy: "ONLY_HEALTHY" as const };
+  const zone = (name: string, z: string) => ({
+    workload: aWorkload(name, "10.0.0.9", { locality: { region: "", zone: z, subzone: "" } }),
+    ports,
+  });
+  const endpoints = [zone("near", "z"), zone("far", "y")];
+  const b = balance(
+    request({ service: aService("s", "", { loadBalancing: lb }), endpoints, from: at("", "", "z"), standing: standing({}, ["near"]) }),
+    () => 0,
+  );
+  assert.equal(b.kind === "endpoint" && b.workload.name, "far");
 });

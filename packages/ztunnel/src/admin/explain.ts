@@ -12,7 +12,8 @@ import type { MeshView } from "@ambit/shared/state/view.ts";
 import { type PassthroughPlan, planPassthrough } from "../inbound/passthrough/plan.ts";
 import { type InboundPlan, planInbound } from "../inbound/plan.ts";
 import type { ServedPod } from "../inpod/run.ts";
-import { type OutboundPlan, planOutbound } from "../outbound/plan.ts";
+import { planOutbound } from "../outbound/plan.ts";
+import type { OutboundPlan } from "../outbound/types.ts";
 import { HBONE_PORT } from "../ports.ts";
 
 export type ExplainSources = { readonly view: MeshView; readonly pods: () => readonly ServedPod[]; readonly random: () => number };
@@ -28,6 +29,13 @@ const servedPod = (s: ExplainSources, r: AdminRequest): Workload => {
   if (workload === undefined)
     throw new AdminError(503, `pod ${namespace}/${name} is served, but its workload has not arrived from the controller`);
   return workload;
+};
+
+const doubleText = (plan: OutboundPlan & { kind: "double-hbone" }): string => {
+  const way = `a tunnel in a tunnel through the gateway ${formatSocketAddr(plan.gateway)}, asking for ${plan.authority}`;
+  if (plan.inner.length === 0)
+    return `${way}; refused: the service has no subject alternative names, so nobody beyond the gateway would do`;
+  return `${way}; beyond it must answer ${plan.inner.map((id) => id.uri).join(" or ")}`;
 };
 
 const outboundText = (plan: OutboundPlan, to: string): string => {
@@ -48,7 +56,9 @@ const outboundText = (plan: OutboundPlan, to: string): string => {
       return `HBONE ${whom} ${plan.workload?.uid} at ${formatSocketAddr(plan.via)}, asking for ${plan.authority}`;
     }
     case "double-hbone":
-      return `a tunnel in a tunnel through the gateway ${formatSocketAddr(plan.gateway)}, asking for ${plan.authority}; this version refuses it`;
+      return doubleText(plan);
+    case "resolve":
+      return `${plan.workload?.uid} has no address: its hostname ${JSON.stringify(plan.hostname)} is resolved for each connection`;
     case "reject":
       return `refused: ${plan.detail}`;
   }
@@ -63,6 +73,7 @@ const viaOf = (plan: OutboundPlan): SocketAddr | undefined => {
       return plan.via;
     case "double-hbone":
       return plan.gateway;
+    case "resolve":
     case "reject":
       return undefined;
   }

@@ -7,13 +7,14 @@ import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { aPort, aService, aWorkload, ip, waypointByHost, waypointByIp } from "@ambit/shared/state/fixtures.ts";
 import { createMeshStore } from "@ambit/shared/state/store.ts";
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
-import { type OutboundPlan, planOutbound } from "./plan.ts";
+import { planOutbound } from "./plan.ts";
+import type { OutboundPlan } from "./types.ts";
 
 const SOURCE = aWorkload("source", "127.0.0.1", { node: "local-node" });
 
 /** What a case compares of a plan: identities as text, the trail as names. */
 const seen = (plan: OutboundPlan) => {
-  const { found, service, workload, candidates, ...rest } = plan;
+  const { found, service, workload, port: _port, candidates: _candidates, ...rest } = plan;
   return {
     ...rest,
     ...("expect" in rest ? { expect: rest.expect.map((id) => id.uri) } : {}),
@@ -35,6 +36,7 @@ type Case = {
   readonly source?: Workload;
   readonly random?: number;
   readonly tried?: readonly string[];
+  readonly resolved?: Readonly<Record<string, string>>;
   readonly expect: object;
 };
 
@@ -46,7 +48,8 @@ const planOf = (c: Case): OutboundPlan => {
     ...[source, ...(c.workloads ?? [])].map((workload) => ({ kind: "workload" as const, workload })),
   ]);
   const tried = new Set((c.tried ?? []).map((name) => `Kubernetes//Pod/ns/${name}`));
-  return planOutbound(store.view, { source, to: unwrap(parseSocketAddr(c.to)), tried }, () => c.random ?? 0);
+  const resolved = new Map(Object.entries(c.resolved ?? {}).map(([name, address]) => [name, ip(address)]));
+  return planOutbound(store.view, { source, to: unwrap(parseSocketAddr(c.to)), tried, resolved }, () => c.random ?? 0);
 };
 
 const id = (sa: string, ns = "ns") => `spiffe://cluster.local/ns/${ns}/sa/${sa}`;
@@ -525,18 +528,153 @@ const cases: readonly Case[] = [
     ],
     expect: { kind: "tcp", to: "127.0.0.4:8080", why: "no-tunnel", found: "service", service: "s", workload: "second" },
   },
+  ...(
+    [
+      ["AUTOMATIC", "127.0.0.3:80", "ipv4"],
+      ["IPV6_ONLY", "127.0.0.3:80", "ipv6"],
+    ] as const
+  ).map(
+    ([ipFamilies, to, prefer]): Case => ({
+      name: `an endpoint with only a hostname is to be resolved, ${prefer} preferred (${ipFamilies})`,
+      to,
+      services: [aService("s", "127.0.0.3", { ipFamilies })],
+      workloads: [aWorkload("dest", "", { hostname: "example.com", ...serving("s") })],
+      expect: {
+        kind: "resolve",
+        hostname: "example.com",
+        prefer,
+        why: "endpoint-hostname",
+        to: undefined,
+        found: "service",
+        service: "s",
+        workload: "dest",
+      },
+    }),
+  ),
   {
-    name: "an endpoint with only a hostname is refused with its reason",
+    name: "an endpoint with only a hostname is dialled at what it was resolved to",
+    to: "127.0.0.3:80",
+    resolved: { "example.com": "93.184.216.34" },
+    services: [aService("s", "127.0.0.3")],
+    workloads: [aWorkload("dest", "", { hostname: "example.com", ...plain, ...serving("s") })],
+    expect: { kind: "tcp", to: "93.184.216.34:8080", why: "no-tunnel", found: "service", service: "s", workload: "dest" },
+  },
+  {
+    name: "build_request_double_hbone: the gateway by hostname, one of its instances",
+    to: "127.0.0.3:80",
+    services: [
+      aService("s", "127.0.0.3", { subjectAltNames: [id("other")] }),
+      aService("ew", "10.22.0.1", { ports: [aPort(15008, 15009)], subjectAltNames: [id("gw-service")] }),
+    ],
+    workloads: [
+      aWorkload("remote", "", { network: "remote", networkGateway: waypointByHost("ns", "ew.ns.svc.cluster.local"), ...serving("s") }),
+      aWorkload("gone", "10.22.1.1", { status: "UNHEALTHY", services: { "ns/ew.ns.svc.cluster.local": [] } }),
+      aWorkload("gateway", "10.22.1.2", { serviceAccount: "gw", services: { "ns/ew.ns.svc.cluster.local": [] } }),
+    ],
+    expect: {
+      kind: "double-hbone",
+      gateway: "10.22.1.2:15009",
+      authority: "s.ns.svc.cluster.local:80",
+      outer: [id("gw"), id("gw-service")],
+      inner: [id("other")],
+      why: "other-network",
+      to: undefined,
+      found: "service",
+      service: "s",
+      workload: "remote",
+    },
+  },
+  {
+    name: "build_request_double_hbone: a network without a gateway",
     to: "127.0.0.3:80",
     services: [aService("s", "127.0.0.3")],
-    workloads: [aWorkload("dest", "", { hostname: "example.com", ...serving("s") })],
+    workloads: [aWorkload("remote", "10.0.0.5", { network: "remote", ...serving("s") })],
     expect: {
       kind: "reject",
       code: "NO_HEALTHY_UPSTREAM",
-      detail: 'Kubernetes//Pod/ns/dest has no address, only the hostname "example.com"',
+      detail: 'Kubernetes//Pod/ns/remote is on network "remote", which has no gateway',
       found: "service",
       service: "s",
-      workload: "dest",
+      workload: "remote",
+    },
+  },
+  {
+    name: "svc_waypoint on another network: through that network's gateway, for the service by name",
+    to: "127.0.0.3:80",
+    services: [
+      aService("s", "127.0.0.3", { waypoint: waypointByHost("ns", "waypoint-svc.ns.svc.cluster.local"), subjectAltNames: [id("s-id")] }),
+      waypointService,
+    ],
+    workloads: [
+      { ...waypointEndpoint, addresses: [], network: "remote", networkGateway: waypointByIp("10.22.1.1") },
+      aWorkload("gateway", "10.22.1.1", { serviceAccount: "gw" }),
+    ],
+    expect: {
+      kind: "double-hbone",
+      gateway: "10.22.1.1:15008",
+      authority: "s.ns.svc.cluster.local:80",
+      outer: [id("gw")],
+      inner: [id("s-id")],
+      why: "service-waypoint",
+      to: undefined,
+      found: "service",
+      service: "s",
+      workload: "waypoint",
+    },
+  },
+  {
+    name: "workload waypoint on another network: a workload's own address does not cross networks",
+    to: "127.0.0.2:80",
+    services: [waypointService],
+    workloads: [
+      aWorkload("dest", "127.0.0.2", { waypoint: waypointByIp("127.0.10.1") }),
+      { ...waypointEndpoint, network: "remote", networkGateway: waypointByIp("10.22.1.1") },
+      aWorkload("gateway", "10.22.1.1", { serviceAccount: "gw" }),
+    ],
+    expect: {
+      kind: "reject",
+      code: "WAYPOINT_UNAVAILABLE",
+      detail: 'Kubernetes//Pod/ns/waypoint is on network "remote", which can only be reached through a service',
+      found: "workload",
+      service: undefined,
+      workload: "waypoint",
+    },
+  },
+  {
+    name: "svc_waypoint: an application tunnel needs no mapping of the port",
+    to: "127.0.0.3:80",
+    services: [aService("s", "127.0.0.3", { waypoint: waypointByIp("127.0.10.1") }), { ...waypointService, ports: [] }],
+    workloads: [
+      {
+        ...waypointEndpoint,
+        services: { "ns/waypoint-svc.ns.svc.cluster.local": [] },
+        applicationTunnel: { protocol: "PROXY", port: 15088 },
+      },
+    ],
+    expect: {
+      kind: "hbone",
+      via: "127.0.0.10:15008",
+      authority: "127.0.0.3:80",
+      expect: [id("waypoint-sa")],
+      why: "service-waypoint",
+      to: undefined,
+      found: "service",
+      service: "s",
+      workload: "waypoint",
+    },
+  },
+  {
+    name: "svc_waypoint: without one, a waypoint that does not serve the port is none",
+    to: "127.0.0.3:80",
+    services: [aService("s", "127.0.0.3", { waypoint: waypointByIp("127.0.10.1") }), { ...waypointService, ports: [] }],
+    workloads: [{ ...waypointEndpoint, services: { "ns/waypoint-svc.ns.svc.cluster.local": [] } }],
+    expect: {
+      kind: "reject",
+      code: "WAYPOINT_UNAVAILABLE",
+      detail: "the waypoint /127.0.10.1 has no ready instance (no-eligible-endpoint)",
+      found: "service",
+      service: "s",
+      workload: undefined,
     },
   },
   ...["127.0.0.1:15001", "[::1]:15006", "10.0.0.1:15008"].map(
