@@ -2,9 +2,11 @@
 
 import { type Cidr, cidrContains } from "../addr/cidr.ts";
 import type { Ip } from "../addr/ip.ts";
-import { addressKey } from "../addr/socket.ts";
 import { type Policy, type PolicyReach, policyKey } from "../authz/types.ts";
-import { type Endpoint, type Service, serviceKey, type Workload } from "./types.ts";
+import { createIndexMap, type IndexMap } from "./index-map.ts";
+import { createLeanRecords } from "./lean.ts";
+import { createMembers } from "./members.ts";
+import { type Service, serviceKey, type Workload } from "./types.ts";
 import type { LocalWorkload, MeshView } from "./view.ts";
 
 export type StateUpdate =
@@ -26,25 +28,16 @@ export type MeshStore = {
   policies(): IterableIterator<Policy>;
 };
 
-/** A map of small lists that drops a list when its last member goes. */
-const multiMap = <V>() => {
-  const lists = new Map<string, V[]>();
-  return {
-    get: (key: string): readonly V[] => lists.get(key) ?? [],
-    add: (key: string, value: V): void => void lists.set(key, [...(lists.get(key) ?? []), value]),
-    remove: (key: string, value: V): void => {
-      const rest = (lists.get(key) ?? []).filter((v) => v !== value);
-      if (rest.length === 0) lists.delete(key);
-      else lists.set(key, rest);
-    },
-  };
+/** "<cluster>//Pod/<namespace>/<name>" is a pod's uid. */
+const isPod = (w: Workload): boolean => {
+  const group = w.uid.indexOf("/") + 1;
+  return group > 0 && w.uid.startsWith("/Pod/", group);
 };
-
-const isPod = (w: Workload): boolean => /^[^/]*\/\/Pod\//.test(w.uid);
 /** Of several workloads with one address: Pod with HBONE > Pod > HBONE > others (ambient-l4 section 1.6). */
 const addressRank = (w: Workload): number => (isPod(w) ? 2 : 0) + (w.tunnelProtocol === "HBONE" ? 1 : 0);
 
 const best = <T>(items: readonly T[], score: (item: T) => readonly number[]): T | undefined => {
+  if (items.length < 2) return items[0];
   let chosen: { item: T; score: readonly number[] } | undefined;
   for (const item of items) {
     const s = score(item);
@@ -54,6 +47,20 @@ const best = <T>(items: readonly T[], score: (item: T) => readonly number[]): T 
   return chosen?.item;
 };
 
+/** By network and address, without a string made of both for each. */
+const createAddressIndex = <V extends object>() => {
+  const networks = new Map<string, IndexMap<Ip, V>>();
+  return {
+    get: (network: string, ip: Ip): readonly V[] => networks.get(network)?.get(ip) ?? [],
+    /** The index of the network, made when it is first asked for. Networks are few: an empty one is kept. */
+    on: (network: string): IndexMap<Ip, V> => {
+      const index = networks.get(network) ?? createIndexMap<Ip, V>();
+      networks.set(network, index);
+      return index;
+    },
+  };
+};
+
 type Block = { readonly network: string; readonly cidr: Cidr; readonly service: Service };
 
 export const createMeshStore = (): MeshStore => {
@@ -61,23 +68,25 @@ export const createMeshStore = (): MeshStore => {
   const services = new Map<string, Service>();
   const policies = new Map<string, Policy>();
   const refused = new Map<string, PolicyReach>();
-  const byAddress = multiMap<Workload>();
-  const byName = multiMap<Workload>();
-  const workloadsByHostname = multiMap<Workload>();
-  const byVip = multiMap<Service>();
-  const byHostname = multiMap<Service>();
-  const members = multiMap<Workload>();
-  const unnamedPolicies = multiMap<Policy>();
+  const lean = createLeanRecords();
+  const byAddress = createAddressIndex<Workload>();
+  /** By the name alone, whatever the namespace: the record has that string already. */
+  const byName = createIndexMap<string, Workload>();
+  const workloadsByHostname = createIndexMap<string, Workload>();
+  const byVip = createAddressIndex<Service>();
+  const byHostname = createIndexMap<string, Service>();
+  const members = createMembers();
+  const unnamedPolicies = createIndexMap<string, Policy>();
   let blocks: Block[] = [];
 
   const indexWorkload = (w: Workload, op: "add" | "remove"): void => {
-    if (w.networkMode === "STANDARD") for (const ip of w.addresses) byAddress[op](addressKey(w.network, ip), w);
-    byName[op](`${w.namespace}/${w.name}`, w);
+    if (w.networkMode === "STANDARD") for (const ip of w.addresses) byAddress.on(w.network)[op](ip, w);
+    byName[op](w.name, w);
     if (w.hostname !== "") workloadsByHostname[op](w.hostname, w);
-    for (const key of Object.keys(w.services)) members[op](key, w);
+    for (const [key, ports] of Object.entries(w.services)) op === "add" ? members.add(key, w, ports) : members.remove(key, w);
   };
   const indexService = (s: Service, op: "add" | "remove"): void => {
-    for (const a of s.addresses) byVip[op](addressKey(a.network, a.ip), s);
+    for (const a of s.addresses) byVip.on(a.network)[op](a.ip, s);
     byHostname[op](s.hostname, s);
     if (s.cidrs.length === 0) return; // almost all: then no look through everybody's blocks
     if (op === "remove") blocks = blocks.filter((b) => b.service !== s);
@@ -103,7 +112,7 @@ export const createMeshStore = (): MeshStore => {
         replace(services, serviceKey(u.service), u.service, indexService);
         break;
       case "workload":
-        replace(workloads, u.workload.uid, u.workload, indexWorkload);
+        replace(workloads, u.workload.uid, lean.workload(u.workload), indexWorkload);
         break;
       case "policy":
         refused.delete(policyKey(u.policy));
@@ -134,22 +143,21 @@ export const createMeshStore = (): MeshStore => {
       blocks.filter((b) => b.network === network && cidrContains(b.cidr, ip) && visible(b.service, clientNamespace)),
       (b) => [b.service.namespace === clientNamespace ? 1 : 0, b.cidr.bits, b.service.canonical ? 1 : 0],
     )?.service;
-  const endpointsOf = (key: string): readonly Endpoint[] => members.get(key).map((w) => ({ workload: w, ports: w.services[key] ?? [] }));
 
   const view: MeshView = {
     workload: (uid) => workloads.get(uid),
-    workloadByAddress: (network, ip) => best(byAddress.get(addressKey(network, ip)), (w) => [addressRank(w)]),
+    workloadByAddress: (network, ip) => best(byAddress.get(network, ip), (w) => [addressRank(w)]),
     workloadByName: (who: LocalWorkload) =>
       best(
-        byName.get(`${who.namespace}/${who.name}`).filter((w) => w.serviceAccount === who.serviceAccount),
+        byName.get(who.name).filter((w) => w.namespace === who.namespace && w.serviceAccount === who.serviceAccount),
         (w) => [addressRank(w)],
       ),
     service: (key) => services.get(key),
-    serviceByAddress: (network, ip, ns) => preferred(byVip.get(addressKey(network, ip)), ns) ?? byBlock(network, ip, ns),
+    serviceByAddress: (network, ip, ns) => preferred(byVip.get(network, ip), ns) ?? byBlock(network, ip, ns),
     serviceByHostname: (hostname, ns) => preferred(byHostname.get(hostname), ns),
     servicesByHostname: (hostname) => byHostname.get(hostname),
     workloadByHostname: (hostname) => workloadsByHostname.get(hostname)[0],
-    endpoints: endpointsOf,
+    endpoints: members.of,
     policy: (key) => policies.get(key),
     policiesForNamespace: (ns) => [...unnamedPolicies.get(""), ...unnamedPolicies.get(ns)],
     refusedForNamespace: (ns) =>

@@ -21,6 +21,7 @@ export type MeshView = {
   /** Every service with the hostname, whoever may see it. */
   servicesByHostname(hostname: string): readonly Service[];
   workloadByHostname(hostname: string): Workload | undefined;
+  /** In no order. The list is the live one, which the next commit changes: look at it, do not keep it. */
   endpoints(serviceKey: string): readonly Endpoint[];
   policy(key: string): Policy | undefined;
   /** Policies that hold without being named: GLOBAL, and NAMESPACE of the given one. */

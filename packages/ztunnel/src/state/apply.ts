@@ -18,7 +18,8 @@ export type MeshState = {
   readonly types: readonly XdsType[];
 };
 
-const readPolicies = (update: XdsUpdate): ReadResources<StateUpdate> => {
+/** Policies as updates of the mesh's state; what cannot be read is refused and denies where it would have held. */
+export const readPolicies = (update: XdsUpdate): ReadResources<StateUpdate> => {
   const removed: StateUpdate[] = update.removed.map((key) => ({ kind: "remove-policy", key }));
   const { read, rejected } = readUpserts(update, decodeAuthorization, policyKey);
   const refusals = new Set(rejected.map((r) => r.name));
