@@ -62,11 +62,13 @@ const namesUs = (view: MeshView, us: Workload, gateway: GatewayAddress | undefin
   return resolved.kind === "service" && view.endpoints(serviceKey(resolved.service)).some((e) => e.workload.uid === us.uid);
 };
 
+const weAreWaypointOf = (view: MeshView, us: Workload, service: Service): boolean =>
+  namesUs(view, us, service.waypoint) || service.weightedWaypoints.some((w) => namesUs(view, us, w.destination));
+
 /** A captured waypoint (sandwich): the authority is a service or workload whose waypoint we are. */
 const weAreItsWaypoint = (view: MeshView, us: Workload, ip: Ip): boolean => {
   const service = view.serviceByAddress(us.network, ip, us.namespace);
-  if (service !== undefined)
-    return namesUs(view, us, service.waypoint) || service.weightedWaypoints.some((w) => namesUs(view, us, w.destination));
+  if (service !== undefined) return weAreWaypointOf(view, us, service);
   return namesUs(view, us, view.workloadByAddress(us.network, ip)?.waypoint);
 };
 
@@ -89,16 +91,21 @@ const guessService = (view: MeshView, r: InboundRequest, port: number): Service 
   );
 };
 
+type AppTunnel = NonNullable<Workload["applicationTunnel"]>;
+
+/** The application's own tunnel listens on loopback; one that names no port is on the port that was asked for. */
+const behindTunnel = (r: InboundRequest, tunnel: AppTunnel, asked: { port: number; service: Service | undefined }): Upstream => ({
+  to: { ip: loopbackLike(r.local.ip), port: tunnel.port === 0 ? asked.port : tunnel.port },
+  service: asked.service,
+  proxied: tunnel.protocol === "PROXY",
+});
+
 const findUpstream = (view: MeshView, r: InboundRequest, authority: Authority): Upstream | InboundPlan => {
   const tunnel = r.workload.applicationTunnel;
   if (authority.kind === "address") {
     if (tunnel !== undefined) {
-      const to = { ip: loopbackLike(r.local.ip), port: tunnel.port };
-      return {
-        to,
-        service: view.serviceByAddress(r.workload.network, authority.ip, r.workload.namespace),
-        proxied: tunnel.protocol === "PROXY",
-      };
+      const service = view.serviceByAddress(r.workload.network, authority.ip, r.workload.namespace);
+      return behindTunnel(r, tunnel, { port: authority.port, service });
     }
     // Always this pod: as somebody's waypoint we may be asked for their address, and dialling that would pass our proxy by.
     const to = { ip: r.local.ip, port: authority.port };
@@ -106,11 +113,8 @@ const findUpstream = (view: MeshView, r: InboundRequest, authority: Authority): 
   }
   const service = view.serviceByHostname(authority.hostname, r.workload.namespace);
   if (service === undefined) return reject("NO_HEALTHY_UPSTREAM", `no service has the hostname ${authority.hostname}`);
-  if (tunnel !== undefined) {
-    const to = { ip: loopbackLike(r.local.ip), port: tunnel.port };
-    return { to, service, proxied: tunnel.protocol === "PROXY" };
-  }
-  const ports = r.workload.services[serviceKey(service)];
+  if (tunnel !== undefined) return behindTunnel(r, tunnel, { port: authority.port, service });
+  const ports = r.workload.services[serviceKey(service)] ?? (weAreWaypointOf(view, r.workload, service) ? [] : undefined);
   if (ports === undefined) return reject("NO_HEALTHY_UPSTREAM", `this pod is not an endpoint of service ${serviceKey(service)}`);
   const port = targetPort(service, ports, authority.port);
   if (port === 0) return reject("NO_SERVICE_PORT", `service ${serviceKey(service)} has no port ${authority.port} that this pod serves`);

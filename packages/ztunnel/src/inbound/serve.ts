@@ -4,16 +4,15 @@ import type { Socket } from "node:net";
 import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import { policiesFor } from "@ambit/shared/authz/authorize.ts";
 import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
-import { splice } from "@ambit/shared/copy/splice.ts";
+import { type Meter, splice } from "@ambit/shared/copy/splice.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
-import { formatBaggage } from "@ambit/shared/hbone/headers.ts";
-import type { TunnelRequest } from "@ambit/shared/hbone/types.ts";
+import { formatBaggage, parseBaggage } from "@ambit/shared/hbone/headers.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import { bare } from "@ambit/shared/telemetry/log-line.ts";
-import { baggageOf } from "../baggage.ts";
+import { baggageOf, describedBy } from "../baggage.ts";
 import type { ConnectionRecord, ConnectionReports } from "../metrics.ts";
 import type { Pod } from "../pod.ts";
 import { dryRunFindings } from "../policy/dry-run.ts";
@@ -21,6 +20,7 @@ import { refuse } from "../tcp/cut.ts";
 import type { Traffic } from "../traffic.ts";
 import { type InboundPlan, planInbound } from "./plan.ts";
 import { encodeProxyHeader } from "./proxy-header.ts";
+import type { IncomingRequest, Joined } from "./types.ts";
 
 export type InboundDeps = {
   readonly view: MeshView;
@@ -34,14 +34,22 @@ export type InboundDeps = {
 
 type Forward = Extract<InboundPlan, { kind: "forward" }>;
 
-/** The caller's workload, when the address and the certificate agree on it. */
-const callerOf = (view: MeshView, us: Workload, request: TunnelRequest): Workload | undefined => {
-  const caller = view.workloadByAddress(us.network, request.remote.ip);
-  const same = caller?.namespace === request.peer.namespace && caller.serviceAccount === request.peer.serviceAccount;
+/**
+ * The caller's workload, when the address and the certificate agree on it. One of another network is never looked up, for its
+ * address is the gateway's or somebody else's here: it is taken at its word, except for what its certificate proves.
+ */
+const callerOf = (view: MeshView, us: Workload, { headers, peer, remote }: IncomingRequest): Workload | undefined => {
+  const network = headers["x-forwarded-network"];
+  if (network !== undefined && network !== us.network) {
+    const { namespace, serviceAccount, trustDomain } = peer;
+    return describedBy(parseBaggage(headers.baggage ?? ""), { namespace, serviceAccount, trustDomain, network });
+  }
+  const caller = view.workloadByAddress(us.network, remote.ip);
+  const same = caller?.namespace === peer.namespace && caller.serviceAccount === peer.serviceAccount;
   return same ? caller : undefined;
 };
 
-const trafficOf = (pod: Pod, view: MeshView, about: { request: TunnelRequest; workload: Workload; plan: InboundPlan }): Traffic => ({
+const trafficOf = (pod: Pod, view: MeshView, about: { request: IncomingRequest; workload: Workload; plan: InboundPlan }): Traffic => ({
   reporter: "destination",
   source: { addr: about.request.remote, workload: callerOf(view, about.workload, about.request), identity: about.request.peer },
   destination: {
@@ -66,7 +74,7 @@ export const reportDryRun = (deps: Pick<InboundDeps, "view" | "rbac">, workload:
     });
 };
 
-const answer = (request: TunnelRequest, error: MeshError): void => request.reject(error.rescue.hbone);
+const answer = (request: IncomingRequest, error: MeshError): void => request.reject(error.rescue.hbone);
 
 const connect = async (pod: Pod, plan: Forward, signal: AbortSignal): Promise<Socket> => {
   const socket = await pod.net.dial(plan.to, { from: plan.as, signal, halfOpen: true });
@@ -75,7 +83,7 @@ const connect = async (pod: Pod, plan: Forward, signal: AbortSignal): Promise<So
 };
 
 type Serving = {
-  readonly request: TunnelRequest;
+  readonly request: IncomingRequest;
   readonly plan: Forward;
   readonly workload: Workload;
   readonly record: ConnectionRecord;
@@ -107,7 +115,24 @@ const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> =
   s.record.end(end.why === "closed" ? undefined : asMeshError(end.why === "aborted" ? end.reason : end.error, "CONNECT"));
 };
 
-const serve = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promise<void> => {
+const both = (a: Meter, b: Meter): Meter => ({
+  add: (n) => {
+    a.add(n);
+    b.add(n);
+  },
+});
+
+/** A neighbour that handed its connection over counts the same bytes. */
+const counted = (record: ConnectionRecord, joined: Joined | undefined): ConnectionRecord =>
+  joined === undefined
+    ? record
+    : {
+        fromClient: both(record.fromClient, joined.fromClient),
+        fromServer: both(record.fromServer, joined.fromServer),
+        end: (error) => record.end(error),
+      };
+
+const serve = async (pod: Pod, deps: InboundDeps, request: IncomingRequest): Promise<void> => {
   const startedAt = deps.world.now();
   const abort = new AbortController();
   const gone = (): void => abort.abort(new MeshError("CLIENT_GONE", "the caller gave the request up"));
@@ -129,13 +154,17 @@ const serve = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promi
   // Tracked in the same turn as it was decided: no policy push can come in between.
   const info = { workload, subject: plan.subject, from: remote, to: plan.to, protocol: "HBONE" as const };
   using _tracked = pod.inbound.track(info, (reason) => abort.abort(reason));
-  const record = deps.reports.open(traffic, startedAt);
-  const connected = (): void => request.signal.removeEventListener("abort", gone);
+  const record = counted(deps.reports.open(traffic, startedAt), request.joined);
+  const connected = (): void => {
+    request.signal.removeEventListener("abort", gone);
+    const cut = request.joined?.signal;
+    cut?.addEventListener("abort", () => abort.abort(cut.reason), { once: true });
+  };
   await forward(pod, deps, { request, plan, workload, abort, record, connected });
 };
 
 /** Serves one CONNECT to its end; never rejects. */
-export const serveInbound = async (pod: Pod, deps: InboundDeps, request: TunnelRequest): Promise<void> => {
+export const serveInbound = async (pod: Pod, deps: InboundDeps, request: IncomingRequest): Promise<void> => {
   const open = deps.reports.socketsOpen("destination");
   open.add(1);
   try {

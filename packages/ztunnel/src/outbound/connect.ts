@@ -5,6 +5,7 @@ import type { Ip } from "@ambit/shared/addr/ip.ts";
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { WorkloadCert } from "@ambit/shared/ca/types.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
+import { RETRY_ABLE, RETRY_HEADER } from "@ambit/shared/hbone/elsewhere.ts";
 import { formatBaggage, formatForwarded, mintTraceparent } from "@ambit/shared/hbone/headers.ts";
 import type { TunnelHeaders, TunnelPool, TunnelStream } from "@ambit/shared/hbone/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
@@ -107,7 +108,7 @@ const headersOf = (deps: ConnectDeps, dial: Dial, plan: Carried): TunnelHeaders 
   forwarded: formatForwarded(dial.from, plan.service?.hostname),
   traceparent: mintTraceparent(deps.world.random),
   // To those who are about to leave: there is somebody else to ask.
-  ...(hasAlternative(plan) ? { "x-ambit-retry": "able" } : {}),
+  ...(hasAlternative(plan) ? { [RETRY_HEADER]: RETRY_ABLE } : {}),
 });
 
 type Opened = Pick<Upstream, "way" | "peer" | "described">;

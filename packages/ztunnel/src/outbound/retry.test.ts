@@ -15,6 +15,7 @@ const failures: readonly [MeshErrorCode, number | undefined, ReturnType<typeof e
   ["H2_HANDSHAKE", undefined, "failed"],
   ["CERT_REVOKED", undefined, "failed"],
   ["HTTP_STATUS", 503, "failed"],
+  ["ELSEWHERE", 503, "declined"],
   // Decisions of the destination: another endpoint would be a way around them.
   ["HTTP_STATUS", 401, undefined],
   ["HTTP_STATUS", 400, undefined],

@@ -1,5 +1,6 @@
 // Is a connection that could not be opened tried on another endpoint, and how long may each attempt take?
 
+import type { MeshErrorCode } from "@ambit/shared/errors/codes.ts";
 import type { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { OutboundPlan } from "./types.ts";
 
@@ -10,14 +11,20 @@ export const MAX_ATTEMPTS = 3;
 const ATTEMPT_MS: readonly number[] = [2_000, 3_000];
 
 /** Failures that come before the peer's 200: no byte of the client has gone out, so another endpoint is safe. */
-const BEFORE_DELIVERY: ReadonlySet<string> = new Set(["CONNECT", "CONNECT_TIMEOUT", "TLS", "H2_HANDSHAKE", "CERT_REVOKED", "ELSEWHERE"]);
+const BEFORE_DELIVERY: ReadonlySet<MeshErrorCode> = new Set<MeshErrorCode>([
+  "CONNECT",
+  "CONNECT_TIMEOUT",
+  "TLS",
+  "H2_HANDSHAKE",
+  "CERT_REVOKED",
+  "ELSEWHERE",
+]);
 
 /** What the failure says of the endpoint; undefined: it is not the endpoint's, and no other one is tried. */
 export const endpointFailure = (e: MeshError): "failed" | "declined" | undefined => {
-  const code: string = e.code;
-  if (code === "ELSEWHERE") return "declined";
+  if (e.code === "ELSEWHERE") return "declined";
   // 503 is what a destination says that could not reach its application, or is leaving. 401 and 400 are decisions.
-  return BEFORE_DELIVERY.has(code) || (code === "HTTP_STATUS" && e.status === 503) ? "failed" : undefined;
+  return BEFORE_DELIVERY.has(e.code) || (e.code === "HTTP_STATUS" && e.status === 503) ? "failed" : undefined;
 };
 
 /** True: another endpoint than the plan's could be chosen. Those farther away count: they are next once the near ones were tried. */

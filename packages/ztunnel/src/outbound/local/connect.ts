@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { Meter } from "@ambit/shared/copy/splice.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
+import { saysElsewhere } from "@ambit/shared/hbone/elsewhere.ts";
 import type { TunnelHeaders } from "@ambit/shared/hbone/types.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Pod } from "../../pod.ts";
@@ -58,9 +59,11 @@ export const handOver = (caller: Pod, local: LocalPod, over: HandOver): Promise<
     const refused = (status: number, headers: TunnelHeaders = {}): void => {
       if (answered) return;
       answered = true;
-      const told = `the pod ${local.pod.who.namespace}/${local.pod.who.name} answered ${status} to CONNECT ${over.authority}`;
-      const elsewhere = status === 503 && headers["x-ambit-retry"] === "elsewhere";
-      reject(new MeshError("HTTP_STATUS", elsewhere ? `${told}: another endpoint should be asked` : told, undefined, { status }));
+      const who = `the pod ${local.pod.who.namespace}/${local.pod.who.name}`;
+      const error = saysElsewhere(status, headers)
+        ? new MeshError("ELSEWHERE", `${who} asks to take CONNECT ${over.authority} elsewhere`, undefined, { status })
+        : new MeshError("HTTP_STATUS", `${who} answered ${status} to CONNECT ${over.authority}`, undefined, { status });
+      reject(error);
     };
     void local
       .serve({
