@@ -3,7 +3,8 @@
 import { X509Certificate } from "node:crypto";
 import { err, ok, type Result } from "../runtime/result.ts";
 import { type RevocationList, signedBy } from "./crl.ts";
-import { contentOf, hexNumber, rawOf, TAG, wholeTlv, within } from "./tlv.ts";
+import { OID } from "./oids.ts";
+import { contentOf, hexNumber, oidText, rawOf, TAG, type Tlv, tlvAt, wholeTlv, within } from "./tlv.ts";
 
 /** What a peer showed, DER: its own certificate first, then each one's issuer, the root last when it is known. */
 export type PeerChain = readonly Uint8Array[];
@@ -27,6 +28,27 @@ export const namesOf = (der: Uint8Array): Result<Names> => {
   if (serial?.tag !== TAG.integer || issuer?.tag !== TAG.sequence || subject?.tag !== TAG.sequence) return err("not a certificate");
   const hex = (v: typeof issuer): string => Buffer.from(rawOf(der, v)).toString("hex");
   return ok({ issuer: hex(issuer), subject: hex(subject), serial: hexNumber(contentOf(der, serial)) });
+};
+
+/** The identifier of the certified key, lower-case hex, as the certificate gives it (extension subjectKeyIdentifier). */
+export const keyIdOfSubject = (cert: X509Certificate): string | undefined => {
+  const der = cert.raw;
+  const [tbs] = parts(der, wholeTlv(der));
+  const wrapper = parts(der, tbs).find((f) => f.tag === 0xa3);
+  const [list] = parts(der, wrapper);
+  for (const extension of parts(der, list)) {
+    const [id, ...rest] = parts(der, extension);
+    const value = rest.at(-1);
+    if (oidText(der, id) !== OID.subjectKeyIdentifier || value === undefined) continue;
+    const inner = tlvAt(der, value.from, value.to);
+    return inner === undefined ? undefined : Buffer.from(contentOf(der, inner)).toString("hex");
+  }
+  return undefined;
+};
+
+const parts = (der: Uint8Array, v: Tlv | undefined): readonly Tlv[] => {
+  const inner = v === undefined ? err("nothing") : within(der, v);
+  return inner.ok ? inner.value : [];
 };
 
 /** Lists by their issuer's name, so that a peer whose issuers have none costs next to nothing. */
