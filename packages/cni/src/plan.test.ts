@@ -5,7 +5,7 @@ import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
 import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import fc from "fast-check";
 import { type EnrolmentPlan, enrolmentText, planEnrolment } from "./plan.ts";
-import { type Done, NOTHING_DONE, remainingSteps } from "./steps.ts";
+import { type Done, NOTHING_DONE, type PodPhase, remainingSteps } from "./steps.ts";
 
 type Over = { labels?: Record<string, string>; annotations?: Record<string, string>; spec?: object; status?: object };
 const aPod = ({ labels = {}, annotations = {}, spec = {}, status = {} }: Over = {}): Pod =>
@@ -59,9 +59,10 @@ const enrol: EnrolmentPlan = { kind: "enrol", why: "pod-label", options: { bypas
 const leave: EnrolmentPlan = { kind: "leave", why: "not-labelled" };
 const wait: EnrolmentPlan = { kind: "wait", why: "unknown-namespace" };
 const forget: EnrolmentPlan = { kind: "forget", why: "deleted" };
-const all: Done = { rules: "yes", announced: true, probes: true, annotation: "enabled" };
+const all: Done = { rules: "yes", announced: true, farewell: false, probes: true, annotation: "enabled" };
 
-const steps: [string, EnrolmentPlan, Done, boolean, string[]][] = [
+const ending = { serving: false, ending: true };
+const steps: [string, EnrolmentPlan, Done, boolean | PodPhase, string[]][] = [
   ["a new pod: rules before ztunnel knows", enrol, NOTHING_DONE, false, ["add-probes", "write-rules", "announce", "annotate-enabled"]],
   ["a serving pod: listeners before rules", enrol, NOTHING_DONE, true, ["add-probes", "announce", "write-rules", "annotate-enabled"]],
   ["captured: nothing", enrol, all, true, []],
@@ -70,18 +71,24 @@ const steps: [string, EnrolmentPlan, Done, boolean, string[]][] = [
   ["label removed", leave, all, true, ["delete-rules", "withdraw", "delete-probes", "delete-annotation"]],
   ["not known for now: a captured pod stays captured", wait, all, true, []],
   ["not known for now: what is half done stays half done", wait, { ...all, announced: false, probes: false }, true, []],
+  ["told to end: ztunnel hears it first", enrol, { ...all, probes: false }, ending, ["say-farewell", "add-probes"]],
+  ["told to end, and ztunnel knows", enrol, { ...all, farewell: true }, ending, []],
+  ["told to end, its namespace not known", wait, all, ending, ["say-farewell"]],
+  ["told to end before it was announced", enrol, { ...all, announced: false }, ending, ["announce"]],
   ["not known yet: nothing begins", wait, NOTHING_DONE, false, []],
   ["never captured", leave, NOTHING_DONE, true, []],
   ["deleted: the namespace is left alone", forget, all, true, ["delete-probes", "withdraw"]],
 ];
-for (const [name, plan, done, serving, want] of steps)
-  test(`remainingSteps: ${name}`, () => assert.deepEqual(remainingSteps(plan, done, serving), want));
+for (const [name, plan, done, phase, want] of steps)
+  test(`remainingSteps: ${name}`, () =>
+    assert.deepEqual(remainingSteps(plan, done, typeof phase === "boolean" ? { serving: phase, ending: false } : phase), want));
 
 test("carrying out the steps always ends with none left", () => {
   const effect: Record<string, Partial<Done>> = {
     "write-rules": { rules: "yes" },
     "delete-rules": { rules: "no" },
     announce: { announced: true },
+    "say-farewell": { farewell: true },
     withdraw: { announced: false },
     "add-probes": { probes: true },
     "delete-probes": { probes: false },
@@ -91,18 +98,24 @@ test("carrying out the steps always ends with none left", () => {
   const arbDone: fc.Arbitrary<Done> = fc.record({
     rules: fc.constantFrom("yes" as const, "no" as const, "stale" as const),
     announced: fc.boolean(),
+    farewell: fc.boolean(),
     probes: fc.boolean(),
     annotation: fc.constantFrom("enabled" as const, "pending" as const, undefined),
   });
   fc.assert(
-    fc.property(fc.constantFrom(enrol, leave, wait, forget), arbDone, fc.boolean(), (plan, start, serving) => {
-      let done = start;
-      for (let i = 0; i < 8; i++) {
-        const [step] = remainingSteps(plan, done, serving);
-        if (step === undefined) return;
-        done = { ...done, ...effect[step] };
-      }
-      assert.deepEqual(remainingSteps(plan, done, serving), []);
-    }),
+    fc.property(
+      fc.constantFrom(enrol, leave, wait, forget),
+      arbDone,
+      fc.record({ serving: fc.boolean(), ending: fc.boolean() }),
+      (plan, start, phase) => {
+        let done = start;
+        for (let i = 0; i < 8; i++) {
+          const [step] = remainingSteps(plan, done, phase);
+          if (step === undefined) return;
+          done = { ...done, ...effect[step] };
+        }
+        assert.deepEqual(remainingSteps(plan, done, phase), []);
+      },
+    ),
   );
 });

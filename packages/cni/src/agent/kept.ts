@@ -4,7 +4,7 @@ import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
 import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { type EnrolmentPlan, planEnrolment, REDIRECTION } from "../plan.ts";
-import type { Done } from "../steps.ts";
+import type { Done, PodPhase } from "../steps.ts";
 import type { PodInfo, SnapshotEntry } from "../zds/server.ts";
 
 /** By uid. Edited in place by the one loop that works on the pod, and by what the watch tells. */
@@ -34,7 +34,7 @@ export const keep = (pod: Pod): Kept => {
   return {
     pod,
     deleted: false,
-    done: { rules: annotation === undefined ? "no" : "stale", announced: false, probes: false, annotation },
+    done: { rules: annotation === undefined ? "no" : "stale", announced: false, farewell: false, probes: false, annotation },
     netns: undefined,
     lastError: undefined,
     wake: new AbortController(),
@@ -55,8 +55,11 @@ export const wantedFor = (k: Pick<Kept, "pod" | "deleted">, around: Surroundings
   return around.leaving && (plan.kind === "enrol" || plan.kind === "wait") ? { kind: "leave", why: "not-labelled" } : plan;
 };
 
-/** It answers already: then it gets its listeners before its rules. */
-export const isServing = (pod: Pod): boolean => pod.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true;
+/** A pod that answers already gets its listeners before its rules. */
+export const phaseOf = (pod: Pod): PodPhase => ({
+  serving: pod.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true,
+  ending: pod.metadata.deletionTimestamp !== undefined,
+});
 
 export const podInfo = (pod: Pod): PodInfo => ({
   name: pod.metadata.name,
@@ -72,4 +75,5 @@ export const snapshotEntry = (k: Kept, netns: Netns | undefined): SnapshotEntry 
   uid: uidOf(k.pod),
   info: podInfo(k.pod),
   netns: netns?.fd,
+  ending: phaseOf(k.pod).ending,
 });

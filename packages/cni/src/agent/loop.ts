@@ -9,11 +9,11 @@ import { type EnrolmentPlan, enrolmentText } from "../plan.ts";
 import { type Done, remainingSteps, type Step } from "../steps.ts";
 import type { ZdsServer } from "../zds/server.ts";
 import type { PodActions } from "./actions.ts";
-import { isServing, type Kept, keyOf, podInfo, uidOf } from "./kept.ts";
+import { type Kept, keyOf, phaseOf, podInfo, uidOf } from "./kept.ts";
 
 export type LoopDeps = {
   readonly actions: PodActions;
-  readonly zds: () => Pick<ZdsServer, "add" | "del">;
+  readonly zds: () => Pick<ZdsServer, "add" | "del" | "terminating">;
   readonly world: World;
   readonly log: ScopedLogger;
   readonly onStep: (step: Step, outcome: "ok" | "error") => void;
@@ -49,6 +49,9 @@ const perform = async (k: Kept, todo: { readonly step: Step; readonly plan: Enro
     case "announce":
       await deps.zds().add(uidOf(k.pod), podInfo(k.pod), netnsOf(k, actions).fd);
       return { announced: true };
+    case "say-farewell":
+      await deps.zds().terminating(uidOf(k.pod));
+      return { farewell: true };
     case "withdraw":
       await deps.zds().del(uidOf(k.pod));
       return { announced: false };
@@ -91,7 +94,7 @@ export const bringAbout = async (k: Kept, deps: LoopDeps, stop: AbortSignal): Pr
   for (let attempt = 0; !stop.aborted; ) {
     k.wake = new AbortController(); // before the look: what changes after it ends the wait that follows
     const plan = deps.wanted(k);
-    const [step] = remainingSteps(plan, k.done, isServing(k.pod));
+    const [step] = remainingSteps(plan, k.done, phaseOf(k.pod));
     if (step === undefined) return plan.kind === "leave" || plan.kind === "forget";
     try {
       k.done = { ...k.done, ...(await perform(k, { step, plan }, deps)) };

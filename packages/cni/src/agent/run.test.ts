@@ -12,13 +12,20 @@ import { createAgent } from "./run.ts";
 
 const AMBIENT = { "istio.io/dataplane-mode": "ambient" };
 const ns = (labels: Record<string, string>): Namespace => ({ metadata: { name: "ns", labels } });
-type Over = { readonly labels?: Record<string, string>; readonly annotation?: string; readonly ready?: boolean; readonly ip?: string };
-const pod = ({ labels = {}, annotation, ready = false, ip = "10.0.0.1" }: Over = {}): Pod => ({
+type Over = {
+  readonly labels?: Record<string, string>;
+  readonly annotation?: string;
+  readonly ready?: boolean;
+  readonly ip?: string;
+  readonly deleting?: boolean;
+};
+const pod = ({ labels = {}, annotation, ready = false, ip = "10.0.0.1", deleting = false }: Over = {}): Pod => ({
   metadata: {
     name: "p",
     namespace: "ns",
     uid: "u",
     labels,
+    ...(deleting ? { deletionTimestamp: "2026-01-01T00:00:00Z" } : {}),
     ...(annotation === undefined ? {} : { annotations: { "ambient.istio.io/redirection": annotation } }),
   },
   spec: { containers: [] },
@@ -84,6 +91,7 @@ const start = (t: TestContext, namespace: Namespace | undefined = ns(AMBIENT)) =
       add: (uid, info, fd) =>
         state.ztunnel ? act(`announce ${uid} ${info.name} ${fd}`) : Promise.reject(new Error("no ztunnel is connected")),
       del: (uid) => act(`withdraw ${uid}`),
+      terminating: (uid) => act(`farewell ${uid}`),
     }),
     world: {
       now: () => 0,
@@ -123,11 +131,30 @@ const ANNOUNCE = "announce u p 7";
 const CAPTURE = ["add-probes", "write-rules", ANNOUNCE, "annotate enabled"];
 const LET_GO = ["delete-rules", "withdraw u", "remove-probes", "annotate nothing"];
 
+test("a pod that is told to end is told of once, at once; its end follows", async (t) => {
+  const { pods, done, agent } = start(t);
+  pods.put(pod({ ready: true, annotation: "enabled" }));
+  await done();
+  pods.put(pod({ ready: true, annotation: "enabled", deleting: true }));
+  assert.deepEqual(await done(), ["farewell u"]);
+  assert.equal(agent.snapshot()[0]?.ending, true);
+  pods.put(pod({ annotation: "enabled", deleting: true }));
+  assert.deepEqual(await done(), []);
+  pods.remove("p");
+  assert.deepEqual(await done(), ["remove-probes", "withdraw u"]);
+});
+
 test("a pod that starts gets its rules before ztunnel hears of it; one that serves gets its listeners first", async (t) => {
   const starting = start(t);
   starting.pods.put(pod());
   assert.deepEqual(await starting.done(), CAPTURE);
-  assert.deepEqual(starting.agent.report("ns", "p")?.done, { rules: "yes", announced: true, probes: true, annotation: "enabled" });
+  assert.deepEqual(starting.agent.report("ns", "p")?.done, {
+    rules: "yes",
+    announced: true,
+    farewell: false,
+    probes: true,
+    annotation: "enabled",
+  });
   assert.equal(starting.agent.captured(), 1);
   const serving = start(t);
   serving.pods.put(pod({ ready: true }));
@@ -142,7 +169,9 @@ test("a captured pod stays captured while its namespace is not known, and is let
   pods.put(pod({ annotation: "enabled", ready: true }));
   assert.deepEqual(await done(), []);
   assert.equal(agent.report("ns", "p")?.text, "left as it is: its namespace is not known yet");
-  assert.deepEqual(agent.snapshot(), [{ uid: "u", info: { name: "p", namespace: "ns", serviceAccount: "default" }, netns: 7 }]);
+  assert.deepEqual(agent.snapshot(), [
+    { uid: "u", info: { name: "p", namespace: "ns", serviceAccount: "default" }, netns: 7, ending: false },
+  ]);
   assert.equal(agent.captured(), 1);
   namespaces.put(ns({}));
   assert.deepEqual(await done(), LET_GO);

@@ -7,7 +7,7 @@ import { aborted } from "@ambit/shared/runtime/run.ts";
 import { type EnrolmentPlan, enrolmentText } from "../plan.ts";
 import { type Done, remainingSteps } from "../steps.ts";
 import type { SnapshotEntry } from "../zds/server.ts";
-import { annotationOf, isServing, isZtunnels, type Kept, keep, snapshotEntry, uidOf, wantedFor } from "./kept.ts";
+import { annotationOf, isZtunnels, type Kept, keep, phaseOf, snapshotEntry, uidOf, wantedFor } from "./kept.ts";
 import { bringAbout, findNetnsOf, type LoopDeps } from "./loop.ts";
 
 export type AgentDeps = Omit<LoopDeps, "wanted"> & {
@@ -52,7 +52,7 @@ const schedule = (pods: Pods, k: Kept, stop: AbortSignal): void => {
   k.working = work(pods, k, stop).finally(() => {
     k.working = undefined;
     // A change may have come between the last look and here.
-    const left = pods.kept.has(uidOf(k.pod)) ? remainingSteps(pods.deps.wanted(k), k.done, isServing(k.pod)) : [];
+    const left = pods.kept.has(uidOf(k.pod)) ? remainingSteps(pods.deps.wanted(k), k.done, phaseOf(k.pod)) : [];
     if (!stop.aborted && left.length > 0) schedule(pods, k, stop);
   });
 };

@@ -15,7 +15,9 @@ import { decodeZdsRequest, encodeZdsAck, encodeZdsHello } from "@ambit/shared/wi
 import { createZdsServer, type SnapshotEntry } from "./server.ts";
 
 const INFO = { name: "p", namespace: "ns", serviceAccount: "sa" };
-const HELLO = encodeZdsHello({ version: "V1" });
+/** As Istio's ztunnel says it. */
+const HELLO = encodeZdsHello({ version: "V1", understands: [] });
+const OUR_HELLO = encodeZdsHello({ version: "V1", understands: ["terminating"] });
 const OK = encodeZdsAck({ error: "" });
 
 /** Facts that are waited for with a deadline. */
@@ -132,8 +134,8 @@ const start = (t: TestContext, snapshot: readonly SnapshotEntry[] = []) => {
 test("hello, the snapshot in lock-step with each namespace's fd, then live changes", async (t) => {
   using own = ownNetns();
   const { server, ztunnel, until, counts } = start(t, [
-    { uid: "a", info: INFO, netns: own.fd },
-    { uid: "kept", info: INFO, netns: undefined },
+    { uid: "a", info: INFO, netns: own.fd, ending: false },
+    { uid: "kept", info: INFO, netns: undefined, ending: false },
   ]);
   const z = ztunnel();
   await until(() => counts.length === 1, "the snapshot is taken");
@@ -147,7 +149,7 @@ test("hello, the snapshot in lock-step with each namespace's fd, then live chang
 
 test("nothing is sent before the hello, and no message before the answer to the one before", async (t) => {
   using own = ownNetns();
-  const { server, ztunnel, until, waits } = start(t, [{ uid: "a", info: INFO, netns: own.fd }]);
+  const { server, ztunnel, until, waits } = start(t, [{ uid: "a", info: INFO, netns: own.fd, ending: false }]);
   const z = ztunnel("silent", new Uint8Array());
   await until(() => waits() === 1, "the hello is waited for");
   assert.deepEqual(z.seen(), []);
@@ -184,6 +186,22 @@ test("with two ztunnels what is added goes to the newest, what is removed to bot
   assert.deepEqual(counts, [1, 2, 1]);
 });
 
+test("that a pod ends is told to those who understand it, and again to one that comes later; Istio's never hears of it", async (t) => {
+  using own = ownNetns();
+  const { server, ztunnel, until, counts } = start(t, [
+    { uid: "a", info: INFO, netns: own.fd, ending: true },
+    { uid: "b", info: INFO, netns: own.fd, ending: false },
+  ]);
+  const istios = ztunnel();
+  await until(() => counts.length === 1, "Istio's ztunnel");
+  await server.terminating("a"); // nobody understands it: nothing is said, and that is no failure
+  const ours = ztunnel(undefined, OUR_HELLO);
+  await until(() => counts.length === 2, "our ztunnel");
+  await server.terminating("b");
+  assert.deepEqual(istios.seen(), ["add a +netns", "add b +netns", "snapshot-sent"]);
+  assert.deepEqual(ours.seen(), ["add a +netns", "add b +netns", "snapshot-sent", "terminating a", "terminating b"]);
+});
+
 test("without a ztunnel nothing can be added, and what is removed is removed", async (t) => {
   using own = ownNetns();
   const { server } = start(t);
@@ -193,13 +211,13 @@ test("without a ztunnel nothing can be added, and what is removed is removed", a
 
 test("ztunnel's complaint is the caller's error, and the connection goes on", async (t) => {
   using own = ownNetns();
-  const { server, ztunnel, until, counts, said } = start(t, [{ uid: "bad", info: INFO, netns: own.fd }]);
+  const { server, ztunnel, until, counts, said } = start(t, [{ uid: "bad", info: INFO, netns: own.fd, ending: false }]);
   const z = ztunnel((r) => ("uid" in r && r.uid === "bad" ? encodeZdsAck({ error: "failure to start proxy: no" }) : OK));
   await until(() => counts.length === 1, "the snapshot is taken all the same");
   assert.ok(said.some((l) => l.includes("ztunnel did not take a pod of its snapshot")));
   await assert.rejects(server.add("bad", INFO, own.fd), /ztunnel answered: failure to start proxy: no/);
   await server.del("bad");
-  assert.ok(said.some((l) => l.includes("ztunnel did not confirm a removal")));
+  assert.ok(said.some((l) => l.includes("ztunnel did not confirm")));
   await server.add("good", INFO, own.fd);
   assert.ok(z.isOpen());
 });

@@ -4,16 +4,18 @@ import { createSeqpacketConnection, createSeqpacketServer, type SeqpacketConnect
 import { closeFd } from "@ambit/shared/linux/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
+import type { ZdsExtension, ZdsRequest } from "@ambit/shared/wire/types.ts";
 import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wire/zds.ts";
 
 export type PodInfo = { readonly name: string; readonly namespace: string; readonly serviceAccount: string };
 /** A pod for the snapshot; without a namespace fd ztunnel is only told to keep what it has. */
-export type SnapshotEntry = { readonly uid: string; readonly info: PodInfo; readonly netns: number | undefined };
+export type SnapshotEntry = { readonly uid: string; readonly info: PodInfo; readonly netns: number | undefined; readonly ending: boolean };
 
 export type ZdsServer = {
   /** To the newest ztunnel. Rejects when none is connected, or with ztunnel's own complaint. */
   add(uid: string, info: PodInfo, netns: number): Promise<void>;
+  /** To every ztunnel that understands it: the pod has been told to end. Resolves when all have answered or gone. */
+  terminating(uid: string): Promise<void>;
   /** To every ztunnel; resolves when all have answered or gone. */
   del(uid: string): Promise<void>;
   connected(): number;
@@ -36,6 +38,8 @@ const ANSWER_MS = 5_000;
 type Session = {
   exchange(request: ZdsRequest, netns?: number): Promise<void>;
   hello(): Promise<void>;
+  /** Whether its hello said so. */
+  understands(extension: ZdsExtension): boolean;
   close(why: string): void;
 };
 
@@ -45,6 +49,7 @@ const createSession = (fd: number, deps: Pick<ZdsOptions, "world" | "log"> & { o
   let early: Buffer | undefined;
   let tail: Promise<unknown> = Promise.resolve();
   let ended: Error | undefined;
+  let understood: readonly ZdsExtension[] = [];
 
   const close = (why: string): void => {
     if (ended !== undefined) return;
@@ -103,7 +108,9 @@ const createSession = (fd: number, deps: Pick<ZdsOptions, "world" | "log"> & { o
           close(`bad hello: ${hello.error}`);
           throw new Error(hello.error);
         }
+        understood = hello.value.understands;
       }),
+    understands: (extension) => understood.includes(extension),
     exchange: (request, netns) =>
       inTurn(async () => {
         if (early !== undefined) close("a message arrived that nothing asked for");
@@ -135,6 +142,9 @@ export const createZdsServer = (options: ZdsOptions): ZdsServer => {
         log.warn("ztunnel did not take a pod of its snapshot", { uid: e.uid, error: String(error) });
       });
     await session.exchange({ kind: "snapshot-sent" });
+    // Asked for again: one may have been told to end since, before this ztunnel had heard of it.
+    if (session.understands("terminating"))
+      for (const { uid } of options.snapshot().filter((e) => e.ending)) await session.exchange({ kind: "terminating", uid });
     log.info("ztunnel connected", { pods: entries.length });
     options.onChange(sessions.length);
   };
@@ -153,16 +163,24 @@ export const createZdsServer = (options: ZdsOptions): ZdsServer => {
     greet(session).catch((e: unknown) => session.close(`handshake failed: ${e instanceof Error ? e.message : String(e)}`));
   });
 
+  /** To all of them; that one does not answer is no reason not to tell the others. */
+  const tell = async (to: readonly Session[], told: { kind: "del" | "terminating"; uid: string }): Promise<void> => {
+    const results = await Promise.allSettled(to.map((s) => s.exchange(told)));
+    for (const r of results) if (r.status === "rejected") log.warn("ztunnel did not confirm", { ...told, error: String(r.reason) });
+  };
+
   return {
     add: async (uid, info, netns) => {
       const newest = sessions.at(-1);
       if (newest === undefined) throw new Error("no ztunnel is connected");
       await newest.exchange({ kind: "add", uid, workload: info }, netns);
     },
-    del: async (uid) => {
-      const results = await Promise.allSettled(sessions.map((s) => s.exchange({ kind: "del", uid })));
-      for (const r of results) if (r.status === "rejected") log.warn("ztunnel did not confirm a removal", { uid, error: String(r.reason) });
-    },
+    terminating: (uid) =>
+      tell(
+        sessions.filter((s) => s.understands("terminating")),
+        { kind: "terminating", uid },
+      ),
+    del: (uid) => tell(sessions, { kind: "del", uid }),
     connected: () => sessions.length,
     close: () => {
       server.close();

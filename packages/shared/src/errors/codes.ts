@@ -20,6 +20,7 @@ export type MeshErrorCode =
   | "CONNECT_TIMEOUT" // no answer to the dial; a NetworkPolicy may block 15008
   | "CERT_REVOKED" // the peer's chain is on the revocation list
   | "DRAINED" // we are shutting down
+  | "ELSEWHERE" // the peer has delivered nothing and asks to be passed over: its pod is ending, or its application refuses
   | "ROUTE_NOT_FOUND" // routes are attached and none matched
   | "INVALID_BACKEND" // the route's backend does not exist or may not be used
   | "UPSTREAM_RESET" // the backend closed before it answered
@@ -60,6 +61,7 @@ export const RESCUE: Readonly<Record<MeshErrorCode, Rescue>> = {
   CONNECT_TIMEOUT: row(503, 503, 14, "NETWORK_POLICY", "UF"),
   CERT_REVOKED: row(503, 503, 14, "CERT_REVOKED", "UF"),
   DRAINED: row(503, 503, 14, "CONNECT", "UC"),
+  ELSEWHERE: row(503, 503, 14, "CONNECT", "UF"),
   ROUTE_NOT_FOUND: row(404, 404, 12, "CONNECT", "NR"),
   INVALID_BACKEND: row(503, 500, 14, "CONNECT", "NC"),
   UPSTREAM_RESET: row(503, 503, 14, "CONNECT", "UC"),

@@ -2,6 +2,7 @@
 
 import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { World } from "../runtime/world.ts";
+import { saysElsewhere } from "./elsewhere.ts";
 import type { AnswerHead } from "./h2/fields.ts";
 import type { H2Session } from "./h2/session.ts";
 import { type H2Stream, StreamReset } from "./h2/stream.ts";
@@ -36,6 +37,8 @@ export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answ
     const settled = new AbortController();
     let failure: Error | undefined;
     const onAnswer = ({ status, headers }: AnswerHead): void => {
+      if (saysElsewhere(status, headers))
+        return void fail(new MeshError("ELSEWHERE", `the peer asks to take CONNECT ${request.authority} elsewhere`, undefined, { status }));
       if (status !== 200)
         return void fail(new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${request.authority}`, undefined, { status }));
       settled.abort();

@@ -15,7 +15,7 @@ import {
   encodeCreateCertificateResponse,
 } from "./ca.ts";
 import { decodeDeltaRequest, decodeDeltaResponse, encodeDeltaRequest, encodeDeltaResponse } from "./discovery.ts";
-import type { Address, DeltaRequest, DeltaResponse, ZdsRequest } from "./types.ts";
+import { type Address, type DeltaRequest, type DeltaResponse, ZDS_EXTENSIONS, type ZdsRequest } from "./types.ts";
 import { decodeWaypointService, encodeWaypointService } from "./waypoint.ts";
 import { decodeZdsAck, decodeZdsHello, decodeZdsRequest, encodeZdsAck, encodeZdsHello, encodeZdsRequest } from "./zds.ts";
 
@@ -64,7 +64,7 @@ const anyZds: fc.Arbitrary<ZdsRequest> = fc.oneof(
       }),
     }),
   }),
-  record({ kind: fc.constantFrom("keep" as const, "del" as const), uid: name }),
+  record({ kind: fc.constantFrom("keep" as const, "del" as const, "terminating" as const), uid: name }),
   fc.constant({ kind: "snapshot-sent" as const }),
 );
 
@@ -92,7 +92,12 @@ const cases: Case[] = [
     encode: encodeCreateCertificateResponse,
     decode: decodeCreateCertificateResponse,
   },
-  { name: "ZdsHello", any: fc.constant({ version: "V1" as const }), encode: encodeZdsHello, decode: decodeZdsHello },
+  {
+    name: "ZdsHello",
+    any: record({ version: fc.constant("V1" as const), understands: fc.subarray([...ZDS_EXTENSIONS]) }),
+    encode: encodeZdsHello,
+    decode: decodeZdsHello,
+  },
   { name: "WorkloadRequest", any: anyZds, encode: encodeZdsRequest, decode: decodeZdsRequest },
   { name: "WorkloadResponse", any: record({ error: text }), encode: encodeZdsAck, decode: decodeZdsAck },
 ];

@@ -78,7 +78,12 @@ export type ZdsRequest =
   | { readonly kind: "add"; readonly uid: string; readonly workload: ZdsWorkload }
   | { readonly kind: "keep"; readonly uid: string }
   | { readonly kind: "del"; readonly uid: string }
-  | { readonly kind: "snapshot-sent" };
+  | { readonly kind: "snapshot-sent" }
+  /** Ambit's own: the pod has been told to end. Only for those whose hello understands it. */
+  | { readonly kind: "terminating"; readonly uid: string };
 /** error "" is success. */
 export type ZdsAck = { readonly error: string };
-export type ZdsHello = { readonly version: "V1" };
+/** What a ztunnel may understand beyond Istio's messages. */
+export const ZDS_EXTENSIONS = ["terminating"] as const;
+export type ZdsExtension = (typeof ZDS_EXTENSIONS)[number];
+export type ZdsHello = { readonly version: "V1"; readonly understands: readonly ZdsExtension[] };

@@ -5,7 +5,7 @@ import protobuf from "protobufjs";
 import { unwrap } from "../runtime/result.ts";
 import { ip } from "../state/fixtures.ts";
 import type { ZdsRequest } from "./types.ts";
-import { decodeZdsRequest, encodeZdsRequest } from "./zds.ts";
+import { decodeZdsHello, decodeZdsRequest, encodeZdsHello, encodeZdsRequest } from "./zds.ts";
 
 const WHO = { name: "db-0", namespace: "shop", serviceAccount: "db" };
 const add = (searches: readonly string[]): ZdsRequest => ({
@@ -28,6 +28,13 @@ test("an announcement stays within the 1024 bytes that are read at once: search 
   const long = encodeZdsRequest(add(Array.from({ length: 32 }, (_, i) => `${"d".repeat(50)}${i}.example`)));
   assert.ok(long.length <= 1024);
   assert.deepEqual(unwrap(decodeZdsRequest(long)), add([]));
+});
+
+test("a hello that Istio's agent reads says version 1, and Istio's own hello understands nothing of ours", () => {
+  const root = protobuf.parse(`syntax = "proto3"; message ZdsHello { int32 version = 1; }`).root;
+  const theirs = root.lookupType("ZdsHello");
+  assert.deepEqual(theirs.toObject(theirs.decode(encodeZdsHello({ version: "V1", understands: ["terminating"] }))), { version: 1 });
+  assert.deepEqual(unwrap(decodeZdsHello(theirs.encode({ version: 1 }).finish())), { version: "V1", understands: [] });
 });
 
 test("a pod without anything special is announced as Istio announces it", () => {

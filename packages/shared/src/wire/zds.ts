@@ -4,7 +4,7 @@ import { parseIp } from "../addr/ip.ts";
 import { codecOf } from "../proto/schema.ts";
 import { allOf, err, mapOk, ok, type Result } from "../runtime/result.ts";
 import { at, each, oneofCase, readName } from "./read.ts";
-import type { PodDns, ZdsAck, ZdsHello, ZdsRequest, ZdsWorkload } from "./types.ts";
+import { type PodDns, ZDS_EXTENSIONS, type ZdsAck, type ZdsHello, type ZdsRequest, type ZdsWorkload } from "./types.ts";
 
 type WireDns = { policy: string; searches: readonly string[]; nameservers: readonly string[] };
 type WireInfo = { name: string; namespace: string; serviceAccount: string; ambitDns?: WireDns | null };
@@ -13,20 +13,24 @@ type WireRequest = {
   del?: { uid: string } | null;
   snapshotSent?: object | null;
   keep?: { uid: string } | null;
+  ambitTerminating?: { uid: string } | null;
 };
 
-const hellos = codecOf<{ version: number }>("istio.workload.zds.ZdsHello");
+const hellos = codecOf<{ version: number; ambitUnderstands: readonly string[] }>("istio.workload.zds.ZdsHello");
 const requests = codecOf<WireRequest>("istio.workload.zds.WorkloadRequest");
 const responses = codecOf<{ ack?: ZdsAck | null }>("istio.workload.zds.WorkloadResponse");
 
 const V1 = 1;
 
-export const encodeZdsHello = (_m: ZdsHello): Uint8Array => hellos.encode({ version: V1 });
+export const encodeZdsHello = (m: ZdsHello): Uint8Array => hellos.encode({ version: V1, ambitUnderstands: m.understands });
 
 export const decodeZdsHello = (bytes: Uint8Array): Result<ZdsHello> => {
   const m = hellos.decode(bytes);
   if (!m.ok) return m;
-  return m.value.version === V1 ? ok({ version: "V1" }) : err(`ZdsHello.version: ${m.value.version} is not a version we speak (1)`);
+  if (m.value.version !== V1) return err(`ZdsHello.version: ${m.value.version} is not a version we speak (1)`);
+  const said = m.value.ambitUnderstands;
+  // What a later ztunnel understands besides is nothing we would say.
+  return ok({ version: "V1", understands: ZDS_EXTENSIONS.filter((e) => said.includes(e)) });
 };
 
 const writeInfo = ({ dns, ...who }: ZdsWorkload): WireInfo => (dns === undefined ? who : { ...who, ambitDns: dns });
@@ -49,6 +53,8 @@ const writeRequest = (m: ZdsRequest): WireRequest => {
       return { keep: { uid: m.uid } };
     case "snapshot-sent":
       return { snapshotSent: {} };
+    case "terminating":
+      return { ambitTerminating: { uid: m.uid } };
   }
 };
 
@@ -83,12 +89,14 @@ const readAdd = (add: NonNullable<WireRequest["add"]>): Result<ZdsRequest> => {
 export const decodeZdsRequest = (bytes: Uint8Array): Result<ZdsRequest> => {
   const m = requests.decode(bytes);
   if (!m.ok) return m;
-  const which = oneofCase("WorkloadRequest.payload", m.value, ["add", "del", "snapshotSent", "keep"]);
+  const which = oneofCase("WorkloadRequest.payload", m.value, ["add", "del", "snapshotSent", "keep", "ambitTerminating"]);
   if (!which.ok) return which;
-  const { add, del, keep } = m.value;
+  const { add, del, keep, ambitTerminating } = m.value;
   if (add) return at("WorkloadRequest", readAdd(add));
   if (del) return mapOk(readName("WorkloadRequest.del.uid", del.uid), (uid) => ({ kind: "del", uid }));
   if (keep) return mapOk(readName("WorkloadRequest.keep.uid", keep.uid), (uid) => ({ kind: "keep", uid }));
+  if (ambitTerminating)
+    return mapOk(readName("WorkloadRequest.ambit_terminating.uid", ambitTerminating.uid), (uid) => ({ kind: "terminating", uid }));
   return ok({ kind: "snapshot-sent" });
 };
 

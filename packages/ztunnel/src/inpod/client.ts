@@ -6,7 +6,7 @@ import { closeFd } from "@ambit/shared/linux/socket.ts";
 import { backoffMs } from "@ambit/shared/runtime/backoff.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
+import { ZDS_EXTENSIONS, type ZdsRequest } from "@ambit/shared/wire/types.ts";
 import { decodeZdsRequest, encodeZdsAck, encodeZdsHello } from "@ambit/shared/wire/zds.ts";
 
 /** ztunnel goes up to 15 s; connecting to a local socket costs nothing, and until then no pod of the node can start. */
@@ -70,7 +70,7 @@ const follow = (fd: number, options: ZdsClientOptions, signal: AbortSignal): Pro
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     handler.onConnected();
-    connection.send(encodeZdsHello({ version: "V1" })).catch((e: unknown) => hangUp(`cannot say hello: ${text(e)}`));
+    connection.send(encodeZdsHello({ version: "V1", understands: ZDS_EXTENSIONS })).catch((e: unknown) => hangUp(`cannot say hello: ${text(e)}`));
   });
 
 const pause = (world: World, ms: number, signal: AbortSignal): Promise<void> =>

@@ -20,6 +20,8 @@ export type PodAction =
   | { readonly kind: "start"; readonly uid: string }
   /** The pod has another namespace now: stop what runs, then serve the new one. */
   | { readonly kind: "replace"; readonly uid: string }
+  /** It has been told to end: its callers are asked to go elsewhere. */
+  | { readonly kind: "terminate"; readonly uid: string }
   /** Cut its connections and forget it. */
   | { readonly kind: "stop"; readonly uid: string };
 
@@ -71,6 +73,8 @@ export const step = (session: Session, pods: KnownPods, message: { request: ZdsR
       return session.phase === "live" ? refuse("keep after the snapshot was sent") : accept(nameIt(session, request.uid));
     case "del":
       return delStep(session, pods, request.uid);
+    case "terminating":
+      return pods.has(request.uid) ? accept(session, { kind: "terminate", uid: request.uid }) : accept(session);
     case "snapshot-sent": {
       if (session.phase === "live") return refuse("the snapshot was sent twice");
       const gone = [...pods.keys()].filter((uid) => !session.named.has(uid));
