@@ -19,6 +19,8 @@ export type ScopedLogger = {
 
 export type Logger = {
   scope(name: string): ScopedLogger;
+  /** Lines that another thread has rendered. */
+  lines(text: string): void;
   /** The levels in force, as setLevels reads them. */
   levels(): string;
   /** "info" or "scope=debug,…"; what is not named keeps its level. */
@@ -52,6 +54,7 @@ export const createLogger = (options: LoggerOptions): Logger => {
       error: (message, fields) => write(name, "error", message, fields),
       enabled: (level) => enabled(levels, name, level),
     }),
+    lines: (text) => options.out.write(text),
     levels: () => formatLevels(levels),
     setLevels: (text) => {
       const next = parseLevels(text, levels);

@@ -44,7 +44,8 @@ export const createTestNodes = (dir: string, controller: TestController): TestNo
       const agent = createTestAgent(mkdtempSync(join(dir, name)));
       const config = parseConfig(envFrom({ INPOD_UDS: agent.path, ...TEST_ENV, ...env }));
       assert.ok(config.ok, config.ok ? "" : config.error);
-      const logger = createLogger({ format: "text", level: "debug", out: { write: (line) => void lines.push(`${name}\t${line}`) } });
+      const write = (text: string): void => void lines.push(...text.split(/(?<=\n)/).map((line) => `${name}\t${line}`));
+      const logger = createLogger({ format: "text", level: "debug", out: { write } });
       const app = await build({ config: config.value, world, logger, sources: controller.sources() });
       const stop = new AbortController();
       const running = app.run(stop.signal);
