@@ -18,6 +18,7 @@ import { H2Session } from "./h2/session.ts";
 import { answer, tunnelRequest } from "./request.ts";
 import { keepAlive } from "./session.ts";
 import type { TunnelRequest, TunnelServer, TunnelTaker } from "./types.ts";
+import { duplexWire } from "./wire.ts";
 
 export type TunnelServerLimits = {
   readonly maxStreams: number;
@@ -83,7 +84,7 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
   const sessions = new Map<H2Session, PeerChain>();
   const pending = new Set<Socket>();
   const stopped = new AbortController();
-  let draining = false;
+  let life: "open" | "draining" | "closed" = "open";
 
   const onSession = (session: H2Session, chain: PeerChain, { peer, ...ends }: Ends & { peer: SpiffeId }): void => {
     const closed = new AbortController();
@@ -103,7 +104,7 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
     const remote = endOf(socket.remoteAddress, socket.remotePort);
     const local = endOf(socket.localAddress, socket.localPort);
     // Gone already: there is nobody left to tell.
-    if (remote === undefined || local === undefined || draining) return void socket.destroy();
+    if (remote === undefined || local === undefined || life === "closed") return void socket.destroy();
     if (!peer.ok) {
       log("tunnel connection refused", { remote, error: peer.error });
       return void socket.destroy();
@@ -114,8 +115,10 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
       log("tunnel connection refused", { remote, peer: peer.value.uri, error: no.message });
       return void socket.destroy();
     }
-    const session = new H2Session(socket, { role: "server", world, maxStreams: limits.maxStreams });
+    const session = new H2Session(duplexWire(socket), { role: "server", world, maxStreams: limits.maxStreams });
     onSession(session, chain, { peer: peer.value, remote, local });
+    // It came before the end was known here: it is told in order, and what it has asked for meanwhile is served.
+    if (life === "draining") session.close();
   };
   const unsubscribe = peers?.onChange(() => {
     for (const [session, chain] of [...sessions]) {
@@ -161,20 +164,23 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
     }
     tlsFor(cert).emit("connection", socket);
   };
+  const goaway = (): void => {
+    for (const session of [...sessions.keys()]) session.close();
+  };
   const close = (): void => {
-    draining = true;
+    life = "closed";
     stopped.abort();
     unsubscribe?.();
     for (const session of sessions.keys()) session.destroy();
     for (const socket of pending) socket.destroy();
   };
   const drain = async (deadlineMs: number): Promise<void> => {
-    draining = true;
+    life = "draining";
     const idle = new Promise<void>((resolve) => {
       onEmpty = resolve;
       if (pending.size === 0) resolve();
     });
-    for (const session of sessions.keys()) session.close();
+    goaway();
     const over = new AbortController();
     const late = world.sleep(deadlineMs, over.signal).then(
       () => undefined,
@@ -184,7 +190,7 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
     over.abort();
     close();
   };
-  return { take, drain, close };
+  return { take, goaway, drain, close };
 };
 
 /** Listens until closed. Rejects when it cannot listen. */
@@ -199,6 +205,7 @@ export const serveTunnels = async (options: ServeTunnelsOptions): Promise<Tunnel
   return {
     address,
     take: tunnels.take,
+    goaway: tunnels.goaway,
     drain: (deadlineMs) => {
       server.close();
       return tunnels.drain(deadlineMs);

@@ -3,13 +3,20 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SocketAddr } from "../addr/socket.ts";
+import type { End } from "../copy/end.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 
 /** Lower-case header names. */
 export type TunnelHeaders = Readonly<Record<string, string>>;
 
-/** An open CONNECT stream: bytes both ways, half-close kept, back-pressure by the stream's own rules. */
-export type TunnelStream = { readonly stream: Duplex; readonly peer: SpiffeId; readonly headers: TunnelHeaders };
+/** An open CONNECT stream: bytes both ways, half-close kept. */
+export type TunnelStream = {
+  readonly end: End;
+  /** The same as a Node stream, made when it is asked for; `end` is its own then. */
+  readonly stream: Duplex;
+  readonly peer: SpiffeId;
+  readonly headers: TunnelHeaders;
+};
 
 /** Whom to tunnel to: connections are shared only between equal keys. */
 export type TunnelTarget = {
@@ -31,7 +38,7 @@ export type TunnelPool = {
   stats(): { readonly connections: number; readonly streams: number };
 };
 
-/** A CONNECT that a peer asked for. Exactly one of accept and reject is called, once. */
+/** A CONNECT that a peer asked for. Exactly one of open, accept and reject is called, once. */
 export type TunnelRequest = {
   readonly method: string;
   readonly authority: string;
@@ -42,7 +49,9 @@ export type TunnelRequest = {
   readonly local: SocketAddr;
   /** Aborts when the peer gives the request up. */
   readonly signal: AbortSignal;
-  /** Answers 200 with the headers and yields the stream. */
+  /** Answers 200 with the headers and yields the tunnel. */
+  open(headers: TunnelHeaders): End;
+  /** The same, as a Node stream. */
   accept(headers: TunnelHeaders): Duplex;
   /** Answers the status and ends the stream. */
   reject(status: number, headers?: TunnelHeaders): void;
@@ -51,6 +60,8 @@ export type TunnelRequest = {
 export type TunnelTaker = {
   /** Serves a connected socket of which nothing has been read. */
   take(socket: Socket): void;
+  /** GOAWAY on every connection there is; new ones are served as ever. */
+  goaway(): void;
   /** GOAWAY on every connection, no new ones; cuts what is left at the deadline. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;
