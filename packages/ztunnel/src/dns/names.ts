@@ -65,3 +65,19 @@ export const aliases = (name: string, scope: NameScope): Alias[] => {
   }
   return [...found.values()];
 };
+
+/**
+ * The services ("ns/hostname") that the name can mean, for a mesh that is fetched on demand: a Kubernetes name says its namespace;
+ * other hosts are sought in the asker's own and in the preferred one. Wildcards cannot be sought so.
+ */
+export const serviceKeys = (name: string, scope: NameScope, preferredNamespace: string): string[] => {
+  const suffix = `.svc.${scope.clusterDomain}`;
+  const keys = aliases(name, scope).flatMap((alias) => {
+    const service = alias.podHost ? alias.name.slice(alias.name.indexOf(".") + 1) : alias.name;
+    const [host, namespace, ...more] = service.endsWith(suffix) ? service.slice(0, -suffix.length).split(".") : [];
+    if (host !== undefined && namespace !== undefined && more.length === 0) return [`${namespace}/${service}`];
+    if (alias.podHost) return [];
+    return [scope.namespace, preferredNamespace].filter((ns) => ns !== "").map((ns) => `${ns}/${alias.name}`);
+  });
+  return [...new Set(keys)];
+};
