@@ -4,7 +4,7 @@ import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts"
 import type { WorkloadCert } from "@ambit/shared/ca/types.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { connectTunnels } from "@ambit/shared/hbone/connect.ts";
-import { openTunnel } from "@ambit/shared/hbone/open.ts";
+import { openTunnel, tunnelStream } from "@ambit/shared/hbone/open.ts";
 import type { TunnelHeaders, TunnelPool, TunnelStream } from "@ambit/shared/hbone/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
@@ -51,7 +51,7 @@ export const openDoubleTunnel = async (t: DoubleTunnel, deps: DoubleDeps, signal
   try {
     // Its own CONNECT is the only stream there will ever be: with it the inner connection ends, and so the outer stream.
     const opened = await openTunnel({ session, request: inner, world: deps.world, answerMs: ANSWER_MS, signal }, () => session.close());
-    return { ...opened, peer };
+    return tunnelStream(opened.end, peer, opened.headers);
   } catch (e) {
     session.destroy();
     throw e instanceof MeshError ? e : new MeshError("H2_HANDSHAKE", `${where} refused the tunnel`, e);

@@ -59,11 +59,21 @@ export const handOver = (caller: Pod, local: LocalPod, over: HandOver): Promise<
     const refused = (status: number, headers: TunnelHeaders = {}): void => {
       if (answered) return;
       answered = true;
-      const who = `the pod ${local.pod.who.namespace}/${local.pod.who.name}`;
       const error = saysElsewhere(status, headers)
-        ? new MeshError("ELSEWHERE", `${who} asks to take CONNECT ${over.authority} elsewhere`, undefined, { status })
-        : new MeshError("HTTP_STATUS", `${who} answered ${status} to CONNECT ${over.authority}`, undefined, { status });
+        ? new MeshError("ELSEWHERE", `the peer asks to take CONNECT ${over.authority} elsewhere`, undefined, { status })
+        : new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${over.authority}`, undefined, { status });
       reject(error);
+    };
+    const accept = (): Socket => {
+      answered = true;
+      resolve({
+        count: (meters) => {
+          fromClient.bind(meters.fromClient);
+          fromServer.bind(meters.fromServer);
+        },
+        ended: done.promise,
+      });
+      return over.client;
     };
     void local
       .serve({
@@ -74,17 +84,8 @@ export const handOver = (caller: Pod, local: LocalPod, over: HandOver): Promise<
         remote: over.from,
         local: over.via,
         signal: over.signal,
-        accept: () => {
-          answered = true;
-          resolve({
-            count: (meters) => {
-              fromClient.bind(meters.fromClient);
-              fromServer.bind(meters.fromServer);
-            },
-            ended: done.promise,
-          });
-          return over.client;
-        },
+        accept,
+        open: accept,
         reject: refused,
         joined: { fromClient, fromServer, signal: over.cut },
       })
