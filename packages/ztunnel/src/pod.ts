@@ -33,6 +33,8 @@ export type Pod = {
   readonly who: LocalWorkload;
   readonly identity: SpiffeId;
   readonly net: PodNet;
+  /** True from the moment the pod has been told to end. */
+  readonly dying?: () => boolean;
   /** Every connection from the moment it is taken to its end: also those that still wait to know who the pod is, or dial. */
   readonly taken: Live<TakenConnection>;
   /** Those that were decided: policies are asked again for the inbound ones. */

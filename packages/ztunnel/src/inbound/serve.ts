@@ -18,6 +18,7 @@ import type { Pod } from "../pod.ts";
 import { dryRunFindings } from "../policy/dry-run.ts";
 import { refuse } from "../tcp/cut.ts";
 import type { Traffic } from "../traffic.ts";
+import { refusalHeaders, sendsElsewhere } from "./farewell.ts";
 import { type InboundPlan, planInbound } from "./plan.ts";
 import { encodeProxyHeader } from "./proxy-header.ts";
 import type { IncomingRequest, Joined } from "./types.ts";
@@ -74,7 +75,7 @@ export const reportDryRun = (deps: Pick<InboundDeps, "view" | "rbac">, workload:
     });
 };
 
-const answer = (request: IncomingRequest, error: MeshError): void => request.reject(error.rescue.hbone);
+const answer = (request: IncomingRequest, error: MeshError): void => request.reject(error.rescue.hbone, refusalHeaders(error));
 
 const connect = async (pod: Pod, plan: Forward, signal: AbortSignal): Promise<Socket> => {
   const socket = await pod.net.dial(plan.to, { from: plan.as, signal, halfOpen: true });
@@ -149,6 +150,12 @@ const serve = async (pod: Pod, deps: InboundDeps, request: IncomingRequest): Pro
     answer(request, error);
     if (plan.to === undefined) deps.reports.rejected({ from: remote, to: local, direction: "inbound", error });
     else deps.reports.open(traffic, startedAt).end(error);
+    return;
+  }
+  if (sendsElsewhere({ dying: pod.dying?.() === true }, request.headers)) {
+    const error = new MeshError("ELSEWHERE", "the pod is ending, and the caller has another endpoint to go to");
+    answer(request, error);
+    deps.reports.open(traffic, startedAt).end(error);
     return;
   }
   // Tracked in the same turn as it was decided: no policy push can come in between.
