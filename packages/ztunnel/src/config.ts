@@ -10,7 +10,9 @@ import {
 } from "@ambit/shared/proxy/environment.ts";
 import { bool, durationMs, type Env, integer, oneOf, type Parser, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
+import { type DnsConfig, dnsConfig } from "./dns/config.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
+import { type ThreadSetting, threadSetting } from "./thread/count.ts";
 
 /** With the headers that its calls carry. */
 export type ServerWithHeaders = ServerConfig & { readonly headers: Readonly<Record<string, string>> };
@@ -28,6 +30,13 @@ export type ZtunnelConfig = ProxyEnvironment & {
   readonly sockets: SocketConfig;
   readonly pool: { readonly maxStreams: number; readonly idleMs: number };
   readonly responseBaggage: boolean;
+  readonly dns: DnsConfig;
+  /** How many data threads; undefined: as many as the cores ask for. */
+  readonly threads: {
+    readonly setting: ThreadSetting | undefined;
+    readonly cpuLimit: number | undefined;
+    readonly concurrency: number | undefined;
+  };
   readonly drainMs: number;
 };
 
@@ -84,7 +93,6 @@ const sockets = (env: Env): Result<SocketConfig> =>
 const unsupported = (env: Env): Result<unknown> =>
   allOf({
     mode: env.optional("PROXY_MODE", oneOf("shared"), "shared"),
-    crl: env.optional("CRL_PATH", () => err("certificate revocation lists are not supported yet"), ""),
     onDemand: env.optional("XDS_ON_DEMAND", oneOf("false", "0"), "false"),
   });
 
@@ -104,6 +112,9 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       maxStreams: env.optional("POOL_MAX_STREAMS_PER_CONNECTION", integer(1, 65_535), 100),
       idleMs: env.optional("POOL_UNUSED_RELEASE_TIMEOUT", durationMs, 300_000),
       responseBaggage: env.optional("ENABLE_RESPONSE_BAGGAGE", bool, true),
+      dns: dnsConfig(env),
+      threads: env.optional("ZTUNNEL_WORKER_THREADS", threadSetting, undefined),
+      cpuLimit: env.optional("ZTUNNEL_CPU_LIMIT", integer(1, 100_000), undefined),
       drainMs: drainMs(env),
       proxy: proxyEnvironment(env, "RUST_LOG"),
       unsupported: unsupported(env),
@@ -119,6 +130,8 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       sockets: v.sockets,
       pool: { maxStreams: v.maxStreams, idleMs: v.idleMs },
       responseBaggage: v.responseBaggage,
+      dns: v.dns,
+      threads: { setting: v.threads, cpuLimit: v.cpuLimit, concurrency: undefined },
       drainMs: v.drainMs,
     }),
   );

@@ -2,12 +2,11 @@
 
 import { randomInt } from "node:crypto";
 import { type Ip, isV4, parseIp } from "@ambit/shared/addr/ip.ts";
-import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import packet from "dns-packet";
-import { createUpstream, socketsFrom, type Upstream } from "./client.ts";
+import type { Upstream } from "./client.ts";
 import { RCODE, rcodeOf, readQuery, udpLimit } from "./message.ts";
 
 export type HostQuestion = {
@@ -196,7 +195,3 @@ export const createHostResolver = ({ upstream, world, asked }: HostResolverDeps)
     },
   };
 };
-
-/** Asks the given nameservers from ztunnel's own namespace, which every pod of the node shares the answers of. */
-export const ownUpstream = (servers: readonly SocketAddr[], world: World): Upstream =>
-  createUpstream({ servers, socket: socketsFrom(undefined, undefined), world });
