@@ -1,33 +1,35 @@
 // How is a ztunnel put together, run and ended? (the only file that wires everything)
 
+import { availableParallelism } from "node:os";
 import { serveReadiness } from "@ambit/shared/admin/readiness.ts";
 import { serveAdmin } from "@ambit/shared/admin/server.ts";
 import { createCertStore } from "@ambit/shared/ca/store.ts";
-import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { inNetns, ownNetns } from "@ambit/shared/linux/netns.ts";
 import { closeFd, socketIn } from "@ambit/shared/linux/socket.ts";
 import type { Sources } from "@ambit/shared/proxy/sources.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
-import type { StateUpdate } from "@ambit/shared/state/store.ts";
 import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
 import { adminRoutes } from "./admin/routes.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import { createIdentities } from "./identities.ts";
 import { runZdsClient } from "./inpod/client.ts";
-import { startPodProxy } from "./inpod/proxy.ts";
-import { createPodSet, type PodSet, type ServedPod } from "./inpod/run.ts";
-import { createConnectionReports } from "./metrics.ts";
-import { recheck } from "./policy/watch.ts";
+import { createPodSet, type PodSet } from "./inpod/run.ts";
 import { ztunnelSources } from "./sources.ts";
-import { createMeshState } from "./state/apply.ts";
+import { createStateFeed } from "./state/feed.ts";
+import { createDataPlane } from "./thread/control.ts";
+import { threadCount } from "./thread/count.ts";
+import type { ThreadConfig } from "./thread/messages.ts";
 
 const STATE_GATE = "state manager";
 const PODS_GATE = "workload proxy manager";
+/** Pending while a data thread is not there or does not answer: then connections wait. */
+const PROXY_TASK = "proxy";
+/** Below the second that a kubelet's probe waits. */
+const BEAT_MS = 800;
 
 export type ZtunnelApp = AsyncDisposable & {
   readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number };
@@ -61,14 +63,8 @@ const shown = (config: ZtunnelConfig): Readonly<Record<string, unknown>> => ({
   ca: { ...config.ca, headers: Object.keys(config.ca.headers) },
 });
 
-/** Policies changed, or what they apply to: then every live connection is asked again. */
-const concernsPolicy = (updates: readonly StateUpdate[], pods: readonly ServedPod[]): boolean => {
-  const local = new Set(pods.map((p) => `${p.who.namespace}/${p.who.name}`));
-  return updates.some((u) => {
-    if (u.kind === "workload") return local.has(`${u.workload.namespace}/${u.workload.name}`);
-    return u.kind === "policy" || u.kind === "remove-policy" || u.kind === "refuse-policy";
-  });
-};
+/** The data threads are not told how the controller is reached, nor with which secrets. */
+const threadConfig = ({ xds: _xds, ca: _ca, token: _token, ...config }: ZtunnelConfig): ThreadConfig => config;
 
 /** Binds the ports; nothing is served to pods before `run`. Throws a sentence when a port is taken. */
 export const build = async ({ config, world, logger, sources: given }: BuildOptions): Promise<ZtunnelApp> => {
@@ -88,66 +84,50 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
     scope.defer(() => sources.close());
     const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
     scope.defer(() => certs.close());
-    const identities = createIdentities(certs);
-    const state = createMeshState();
-    const reports = createConnectionReports(metrics, logger.scope("access"), world.now);
+    const feed = createStateFeed();
+    const count = threadCount({ cores: availableParallelism(), limit: config.threads.cpuLimit, ...config.threads });
+    const plane = scope.use(createDataPlane({ count, config: threadConfig(config), world, logger, metrics, certs, feed }));
 
     const pods: PodSet = createPodSet({
       metrics,
       world,
       log: logger.scope("inpod"),
       onReady: (up) => (up ? ready.open(PODS_GATE) : ready.close(PODS_GATE)),
-      start: async ({ uid, who, netns }) => {
-        const identity = spiffeId(config.trustDomain, who.namespace, who.serviceAccount);
-        const hold = identities.hold(identity);
-        try {
-          const proxy = await startPodProxy(
-            { uid, who, netns, identity },
-            { sockets: config.sockets, pool: config.pool, responseBaggage: config.responseBaggage },
-            { state, certs, reports, world, log: logger.scope("proxy"), rbac: logger.scope("rbac") },
-          );
-          const close = (): void => {
-            proxy.close();
-            hold[Symbol.dispose]();
-          };
-          return { ...proxy, close };
-        } catch (e) {
-          hold[Symbol.dispose]();
-          throw e;
-        }
-      },
-    });
-    state.onCommit((updates) => {
-      const served = pods.list();
-      if (!concernsPolicy(updates, served)) return;
-      for (const p of served) if (p.proxy !== undefined) recheck(state.view, p.proxy.pod.inbound);
+      start: (pod) => plane.pods.start(pod, []),
     });
 
     const routes = adminRoutes({
-      dump: () => ({
-        store: state.store,
+      dump: async () => ({
+        store: feed.snapshot(),
         certificates: certs.snapshot(),
         pods: pods.list(),
+        connections: await plane.connections(),
         config: shown(config),
         version: config.version,
       }),
-      explain: { view: state.view, pods: pods.list, random: world.random },
+      explain: plane.explain,
       logger,
+      onLevels: plane.levelsChanged,
       quit: () => quit.abort(new Error("stopped by /quitquitquit")),
     });
+    const pending = async (): Promise<readonly string[]> => {
+      const silent = await plane.silent(BEAT_MS);
+      return silent.length === 0 ? ready.pending() : [...ready.pending(), PROXY_TASK];
+    };
     const admin = scope.use(await serveAdmin(config.ports.admin, routes));
-    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, metrics));
-    const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, ready.pending));
+    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, plane.metrics));
+    const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, pending));
 
     const run = async (stop: AbortSignal): Promise<void> => {
       const over = AbortSignal.any([stop, quit.signal]);
-      const follower = sources.follow(state.types);
+      const follower = sources.follow(feed.types);
       const work = new AbortController();
       const tasks = [follower.run(work.signal)];
       // Policies and workloads first: a pod is served only once they are known.
-      const serving = follower.firstSync(over).then(async () => {
+      const serving = Promise.all([plane.started(), follower.firstSync(over)]).then(async () => {
+        await plane.settled();
         ready.open(STATE_GATE);
-        log.info("the first state has arrived");
+        log.info("the first state has arrived", { dataThreads: plane.count });
         await Promise.all([
           runZdsClient({ path: config.zdsPath, world, log: logger.scope("inpod"), handler: pods }, over),
           pods.retryPending(over),
@@ -157,13 +137,13 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
         if (!over.aborted) throw e;
       });
       try {
-        await Promise.race([aborted(over), ended, ...tasks]);
+        await Promise.race([aborted(over), ended, plane.failed, ...tasks]);
       } finally {
         log.info("shutting down", { drainMs: config.drainMs });
         ready.close(STATE_GATE);
         await pods.drain(config.drainMs);
         work.abort(new Error("ztunnel is shutting down"));
-        await Promise.allSettled([...tasks, ended]);
+        await Promise.allSettled([...tasks, ended, plane.settled()]);
         log.info("stopped");
       }
     };

@@ -42,7 +42,7 @@ const meter = (total: CounterChild): Meter & { readonly bytes: number } => {
 };
 
 /** The istio_tcp_* families and the access log. */
-export const createConnectionReports = (metrics: Metrics, access: ScopedLogger, now: () => number): ConnectionReports => {
+export const createConnectionReports = (metrics: Pick<Metrics, "counter" | "gauge">, access: ScopedLogger, now: () => number): ConnectionReports => {
   const family = (name: string, help: string) => metrics.counter({ name, help, labels: TRAFFIC_LABELS });
   const opened = family("istio_tcp_connections_opened_total", "The total number of TCP connections opened.");
   const closed = family("istio_tcp_connections_closed_total", "The total number of TCP connections closed.");

@@ -1,28 +1,18 @@
 // What is ztunnel's whole state, as `istioctl ztunnel-config` and `ambit ztunnel-config` read it? (/config_dump, ambient-l4 section 6.3)
 
-import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { CertState } from "@ambit/shared/ca/types.ts";
 import { dumpCertificate } from "@ambit/shared/proxy/dump.ts";
 import { type ConfigDump, type DumpWorkloadState, dumpPolicy, dumpService, dumpWorkload } from "@ambit/shared/state/config-dump.ts";
 import type { MeshStore } from "@ambit/shared/state/store.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { ServedPod } from "../inpod/run.ts";
+import type { PodConnections } from "../thread/messages.ts";
 
-const dumpPod = ({ who, proxy }: ServedPod): DumpWorkloadState => ({
+const dumpPod = ({ uid, who, proxy }: ServedPod, threads: readonly Readonly<Record<string, PodConnections>>[]): DumpWorkloadState => ({
   state: proxy === undefined ? "Pending" : "Up",
   connections: {
-    inbound: (proxy?.pod.inbound.list() ?? []).map(({ info }) => ({
-      src: formatSocketAddr(info.from),
-      originalDst: formatSocketAddr(info.to),
-      actualDst: formatSocketAddr(info.to),
-      protocol: info.protocol,
-    })),
-    outbound: (proxy?.pod.outbound.list() ?? []).map(({ info }) => ({
-      src: formatSocketAddr(info.from),
-      originalDst: formatSocketAddr(info.originalDst),
-      actualDst: formatSocketAddr(info.actualDst),
-      protocol: info.protocol,
-    })),
+    inbound: threads.flatMap((t) => t[uid]?.inbound ?? []),
+    outbound: threads.flatMap((t) => t[uid]?.outbound ?? []),
   },
   info: { name: who.name, namespace: who.namespace, serviceAccount: who.serviceAccount },
 });
@@ -31,6 +21,8 @@ export type DumpSources = {
   readonly store: MeshStore;
   readonly certificates: readonly CertState[];
   readonly pods: readonly ServedPod[];
+  /** Each data thread's connections by pod uid. */
+  readonly connections: readonly Readonly<Record<string, PodConnections>>[];
   readonly config: Readonly<Record<string, unknown>>;
   readonly version: string;
 };
@@ -44,7 +36,7 @@ const stagedServices = (store: MeshStore): Readonly<Record<string, readonly stri
   return Object.fromEntries(staged);
 };
 
-export const configDump = ({ store, certificates, pods, config, version }: DumpSources): ConfigDump => ({
+export const configDump = ({ store, certificates, pods, connections, config, version }: DumpSources): ConfigDump => ({
   workloads: [...store.workloads()].map(dumpWorkload),
   services: [...store.services()].map((s) => dumpService(s, store.view.endpoints(serviceKey(s)))),
   policies: [...store.policies()].map(dumpPolicy),
@@ -53,5 +45,5 @@ export const configDump = ({ store, certificates, pods, config, version }: DumpS
   version: { version, component: "ztunnel" },
   config,
   certificates: certificates.map(dumpCertificate),
-  workloadState: Object.fromEntries(pods.map((p) => [p.uid, dumpPod(p)])),
+  workloadState: Object.fromEntries(pods.map((p) => [p.uid, dumpPod(p, connections)])),
 });

@@ -8,15 +8,18 @@ import { policiesFor } from "@ambit/shared/authz/authorize.ts";
 import { parseSpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { explainCandidate, explainVerdict, explainWorkload } from "@ambit/shared/proxy/explain.ts";
 import { serviceKey, type Workload } from "@ambit/shared/state/types.ts";
-import type { MeshView } from "@ambit/shared/state/view.ts";
+import type { LocalWorkload, MeshView } from "@ambit/shared/state/view.ts";
 import { type PassthroughPlan, planPassthrough } from "../inbound/passthrough/plan.ts";
 import { type InboundPlan, planInbound } from "../inbound/plan.ts";
-import type { ServedPod } from "../inpod/run.ts";
 import { planOutbound } from "../outbound/plan.ts";
 import type { OutboundPlan } from "../outbound/types.ts";
 import { HBONE_PORT } from "../ports.ts";
 
-export type ExplainSources = { readonly view: MeshView; readonly pods: () => readonly ServedPod[]; readonly random: () => number };
+export type ExplainSources = {
+  readonly view: MeshView;
+  readonly pods: () => readonly { readonly who: LocalWorkload }[];
+  readonly random: () => number;
+};
 
 /** The workload of a pod that this ztunnel serves. */
 const servedPod = (s: ExplainSources, r: AdminRequest): Workload => {

@@ -8,6 +8,7 @@ import { ownNetns } from "@ambit/shared/linux/netns.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { ip } from "@ambit/shared/state/fixtures.ts";
 import { createPodNet, type SocketConfig } from "./listen.ts";
+import { openListeners } from "./listeners.ts";
 
 const config: SocketConfig = {
   mark: 1337,
@@ -31,7 +32,8 @@ test("a namespace that was closed is never dialled in, also when its fd's number
     assert.match(e.message, /the network namespace has been closed/);
     return true;
   });
-  assert.throws(() => net.listen(0), /the network namespace has been closed/);
+  const specs = [{ name: "any", kind: "tcp", port: 0, at: "any" }] as const;
+  assert.throws(() => openListeners(old, { specs, sockets: config, threads: 2, inherited: [] }), /the network namespace has been closed/);
 });
 
 test("nothing is dialled for what was given up already", async () => {

@@ -6,7 +6,7 @@ import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts"
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { LinuxError } from "@ambit/shared/linux/client.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
-import { type ListenOptions, listenSocket, socketIn } from "@ambit/shared/linux/socket.ts";
+import { closeFd, type ListenOptions, listenSocket, socketIn } from "@ambit/shared/linux/socket.ts";
 import { type Keepalive, setKeepalive, setUserTimeout } from "@ambit/shared/linux/sockopt.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 
@@ -29,8 +29,6 @@ export type DialOptions = {
 };
 
 export type PodNet = {
-  /** A listening socket's fd on the pod's every address; accepted sockets inherit its options. */
-  listen(port: number): number;
   /** A connection from inside the pod. Throws MeshError CONNECT or CONNECT_TIMEOUT, or the signal's reason. */
   dial(to: SocketAddr, how: DialOptions): Promise<Socket>;
 };
@@ -40,17 +38,54 @@ const tune = (fd: number, config: SocketConfig): void => {
   if (config.userTimeoutMs !== undefined) setUserTimeout(fd, config.userTimeoutMs);
 };
 
-const listenIn = (netns: number, config: SocketConfig, port: number): number => {
-  const common = { netns, mark: config.mark, reusePort: config.portReuse, reuseAddr: true } satisfies Partial<ListenOptions>;
-  const ipv4 = (): number => listenSocket({ ...common, family: "ipv4", bind: { ip: "0.0.0.0", port } });
-  if (!config.ipv6) return ipv4();
+/** A kernel without IPv6 has no such family, and a namespace with IPv6 off has no such address. */
+const hasNoIpv6 = (e: unknown): boolean => e instanceof LinuxError && (e.code === "EAFNOSUPPORT" || e.code === "EADDRNOTAVAIL");
+
+const bound = (netns: number, config: SocketConfig, { kind, port, ip }: { kind: "tcp" | "udp"; port: number; ip: string }): number => {
+  const family = ip.includes(":") ? "ipv6" : "ipv4";
+  const options = {
+    netns,
+    family,
+    mark: config.mark,
+    reusePort: config.portReuse,
+    reuseAddr: true,
+    bind: { ip, port },
+    ...(family === "ipv6" ? { v6only: ip !== "::" } : {}),
+  } satisfies ListenOptions;
+  return kind === "tcp" ? listenSocket(options) : socketIn({ ...options, type: "udp" });
+};
+
+const boundAnywhere = (netns: number, config: SocketConfig, at: { kind: "tcp" | "udp"; port: number }): number => {
+  if (!config.ipv6) return bound(netns, config, { ...at, ip: "0.0.0.0" });
   try {
-    return listenSocket({ ...common, family: "ipv6", v6only: false, bind: { ip: "::", port } });
+    return bound(netns, config, { ...at, ip: "::" });
   } catch (e) {
-    // A kernel without IPv6 has no such family, and a namespace with IPv6 off has no such address.
-    if (e instanceof LinuxError && (e.code === "EAFNOSUPPORT" || e.code === "EADDRNOTAVAIL")) return ipv4();
+    if (hasNoIpv6(e)) return bound(netns, config, { ...at, ip: "0.0.0.0" });
     throw e;
   }
+};
+
+/** The fd of a socket that listens inside the pod; accepted sockets inherit its options. undefined: the namespace has no such address. */
+export const createListener = (
+  netns: number,
+  config: SocketConfig,
+  { kind, port, at }: { readonly kind: "tcp" | "udp"; readonly port: number; readonly at: "any" | "127.0.0.1" | "::1" },
+): number | undefined => {
+  if (at === "::1" && !config.ipv6) return undefined;
+  let fd: number;
+  try {
+    fd = at === "any" ? boundAnywhere(netns, config, { kind, port }) : bound(netns, config, { kind, port, ip: at });
+  } catch (e) {
+    if (at === "::1" && hasNoIpv6(e)) return undefined;
+    throw e;
+  }
+  try {
+    if (kind === "tcp") tune(fd, config);
+  } catch (e) {
+    closeFd(fd);
+    throw e;
+  }
+  return fd;
 };
 
 const socketFd = (netns: number, config: SocketConfig, { to, from }: { to: SocketAddr; from: Ip | undefined }): number => {
@@ -99,11 +134,6 @@ const connected = (socket: Socket, to: SocketAddr, options: { world: World; time
 
 /** The network of one pod. Once the handle on its namespace is closed, nothing is listened or dialled any more. */
 export const createPodNet = (netns: Pick<Netns, "fd">, config: SocketConfig, world: World): PodNet => ({
-  listen: (port) => {
-    const fd = listenIn(netns.fd, config, port);
-    tune(fd, config);
-    return fd;
-  },
   dial: async (to, { from, signal, halfOpen }) => {
     signal.throwIfAborted();
     let fd: number;

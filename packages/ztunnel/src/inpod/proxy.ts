@@ -1,10 +1,10 @@
 // How is one pod served: its three listeners, its tunnels, its end?
 
+import type { Socket } from "node:net";
 import type { CertStore } from "@ambit/shared/ca/types.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
-import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
+import { takeTunnels } from "@ambit/shared/hbone/accept.ts";
 import { createTunnelPool, type TunnelPoolLimits } from "@ambit/shared/hbone/pool.ts";
-import type { TunnelServer } from "@ambit/shared/hbone/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { closeFd } from "@ambit/shared/linux/socket.ts";
@@ -18,14 +18,17 @@ import { type InboundDeps, serveInbound } from "../inbound/serve.ts";
 import type { ConnectionReports } from "../metrics.ts";
 import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
 import type { InboundConnection, OutboundConnection, Pod, TakenConnection } from "../pod.ts";
-import { HBONE_PORT, OUTBOUND_PORT, PASSTHROUGH_PORT } from "../ports.ts";
 import type { MeshState } from "../state/apply.ts";
 import { ownWorkload } from "../state/wait.ts";
-import { acceptOn, type TcpListener } from "../tcp/accept.ts";
+import { type Accepted, acceptedFrom, acceptOn, type TcpListener } from "../tcp/accept.ts";
+import type { ListenerFds } from "../thread/messages.ts";
 import { createPodNet, type SocketConfig } from "./listen.ts";
+import { TRAFFIC, type TrafficListener } from "./names.ts";
 
 export type PodProxy = {
   readonly pod: Pod;
+  /** Serves a connection that another thread accepted on the listener. False: it is not served here (any more), and `open` was not called. */
+  take(listener: string, open: () => Socket): boolean;
   /** No new connections and GOAWAY; what is left is cut at the deadline. Resolves when nothing is left. */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything now. */
@@ -47,56 +50,82 @@ export type ProxyDeps = {
   readonly rbac: ScopedLogger;
 };
 
-type Described = {
+export type Described = {
   readonly uid: string;
   readonly who: LocalWorkload;
   readonly netns: Pick<Netns, "fd">;
   readonly identity: SpiffeId;
+  /** Listening sockets by name (listeners.ts): the proxy's own, which it closes. */
+  readonly fds: ListenerFds;
+  /** Asked for every connection in the turn in which it is accepted: false when another thread serves it. */
+  readonly keep: (listener: TrafficListener, socket: Socket) => boolean;
 };
 
-/**
- * Serves CONNECTs from the moment there is a certificate. Until then peers wait in the listener's queue instead of failing
- * the handshake.
- */
-const serveTunnelsOnceCertified = (
-  fd: number,
-  cert: { readonly certs: ProxyDeps["certs"]; readonly identity: SpiffeId },
-  how: { serve(): Promise<TunnelServer>; onError(e: Error): void },
-): { server(): Promise<TunnelServer> | undefined; close(): void } => {
-  let server: Promise<TunnelServer> | undefined;
+/** Calls `begin` once, when there is a certificate. */
+const whenCertified = (cert: { readonly certs: ProxyDeps["certs"]; readonly identity: SpiffeId }, begin: () => void): Disposable => {
   let over = false;
-  const begin = (): void => {
-    if (over || server !== undefined || cert.certs.peek(cert.identity) === undefined) return;
-    off();
-    server = how.serve();
-    server.catch(how.onError);
+  const check = (): void => {
+    if (over || cert.certs.peek(cert.identity) === undefined) return;
+    end();
+    begin();
   };
-  const off = cert.certs.onRenew(begin);
-  begin();
+  const off = cert.certs.onRenew(check);
+  const end = (): void => {
+    over = true;
+    off();
+  };
+  check();
+  return { [Symbol.dispose]: end };
+};
+
+/** The listeners of a pod, each with what becomes of its connections. */
+type Serving = Readonly<Record<TrafficListener, { readonly halfOpen: boolean; serve(socket: Socket): void }>>;
+
+const asAccepted = (socket: Socket, serve: (connection: Accepted) => void): void => {
+  const connection = acceptedFrom(socket);
+  if (connection === undefined) socket.destroy();
+  else serve(connection);
+};
+
+/** The listening sockets and what is accepted from them; the fds are closed in the end, served or not. */
+const createFront = ({ fds, keep }: Described, serving: Serving, onError: (e: Error) => void) => {
+  const served = new Map<TrafficListener, TcpListener>();
+  const waiting = new Map<TrafficListener, readonly number[]>(TRAFFIC.map((name) => [name, fds[name] ?? []]));
+  /** Those whose connections can be served: also while no new ones are accepted, for those that were just before. */
+  const taking = new Set<string>();
+  let over = false;
   return {
-    server: () => server,
-    close: () => {
-      if (over) return;
+    /** Accepts on the named listener. */
+    begin: async (name: TrafficListener): Promise<void> => {
+      const own = waiting.get(name) ?? [];
+      waiting.delete(name);
+      const { halfOpen, serve } = serving[name];
+      const onSocket = (socket: Socket): void => {
+        if (keep(name, socket)) serve(socket);
+      };
+      const listener = await acceptOn(own, { halfOpen, onSocket, onError });
+      if (over) return listener.stop();
+      served.set(name, listener);
+      taking.add(name);
+    },
+    take: (name: string, open: () => Socket): boolean => {
+      const known = TRAFFIC.find((n) => n === name);
+      if (known === undefined || !taking.has(known)) return false;
+      serving[known].serve(open());
+      return true;
+    },
+    close: () => taking.clear(),
+    stop: (): void => {
       over = true;
-      off();
-      if (server === undefined) closeFd(fd);
-      else server.then((s) => s.close()).catch(() => {}); // that it could not serve was logged when it happened
+      for (const listener of served.values()) listener.stop();
+      for (const own of waiting.values()) for (const fd of own) closeFd(fd);
+      served.clear();
+      waiting.clear();
     },
   };
 };
 
-const openListeners = (ports: readonly number[], listen: (port: number) => number): number[] => {
-  const fds: number[] = [];
-  try {
-    for (const port of ports) fds.push(listen(port));
-  } catch (e) {
-    for (const fd of fds) closeFd(fd);
-    throw e;
-  }
-  return fds;
-};
-
-/** Opens the pod's listeners and serves them. Throws when one cannot be opened; then none is left open. */
+/** Serves the pod's listeners. Throws when one cannot be served; then none is left open. */
 export const startPodProxy = async (described: Described, config: ProxyConfig, deps: ProxyDeps): Promise<PodProxy> => {
   const { state, world, reports, certs } = deps;
   const net = createPodNet(described.netns, config.sockets, world);
@@ -110,7 +139,6 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     outbound: createLive<OutboundConnection>(),
     workload: (signal) => ownWorkload(state, described.who, { world, signal }),
   };
-  const [outboundFd = -1, passthroughFd = -1, hboneFd = -1] = openListeners([OUTBOUND_PORT, PASSTHROUGH_PORT, HBONE_PORT], net.listen);
   const log = eventLog(deps.log, "debug", { pod: `${described.who.namespace}/${described.who.name}` });
   const pool = createTunnelPool({
     cert: (self) => certs.get(self),
@@ -122,36 +150,40 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   const outbound: OutboundDeps = { view: state.view, pool, reports, world };
   const inbound: InboundDeps = { view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
-
-  const tcp: TcpListener[] = [
-    await acceptOn(outboundFd, { onConnection: (c) => void serveOutbound(pod, outbound, c), onError }),
-    await acceptOn(passthroughFd, { onConnection: (c) => void servePassthrough(pod, inbound, c), onError }),
-  ];
-  const tunnels = serveTunnelsOnceCertified(
-    hboneFd,
-    { certs, identity: pod.identity },
-    {
-      serve: () =>
-        serveTunnels({
-          listen: { fd: hboneFd },
-          certs: () => certs.peek(pod.identity),
-          trustDomain: pod.identity.trustDomain,
-          onRequest: (request) => serveInbound(pod, inbound, request),
-          world,
-          log,
-        }),
-      onError,
-    },
-  );
+  const tunnels = takeTunnels({
+    certs: () => certs.peek(pod.identity),
+    trustDomain: pod.identity.trustDomain,
+    onRequest: (request) => serveInbound(pod, inbound, request),
+    world,
+    log,
+  });
+  const serving: Serving = {
+    outbound: { halfOpen: true, serve: (socket) => asAccepted(socket, (c) => void serveOutbound(pod, outbound, c)) },
+    passthrough: { halfOpen: true, serve: (socket) => asAccepted(socket, (c) => void servePassthrough(pod, inbound, c)) },
+    hbone: { halfOpen: false, serve: (socket) => tunnels.take(socket) },
+  };
+  const front = createFront(described, serving, onError);
+  try {
+    await Promise.all([front.begin("outbound"), front.begin("passthrough")]);
+  } catch (e) {
+    front.stop();
+    tunnels.close();
+    pool.close();
+    throw e;
+  }
+  // Until there is a certificate, peers wait in the listener's queue instead of failing the handshake.
+  const certified = whenCertified({ certs, identity: pod.identity }, () => void front.begin("hbone").catch(onError));
 
   const stopAccepting = (): void => {
-    for (const listener of tcp.splice(0)) listener.stop();
+    certified[Symbol.dispose]();
+    front.stop();
   };
   const cut = (reason: MeshError): void => {
     pod.taken.abortAll(reason);
   };
   return {
     pod,
+    take: front.take,
     drain: async (deadlineMs) => {
       stopAccepting();
       const timer = new AbortController();
@@ -160,13 +192,15 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
         () => {}, // everything ended before
       );
       const never = new AbortController().signal;
-      const server = await tunnels.server();
-      await Promise.all([pod.taken.idle(never), server?.drain(deadlineMs), pool.drain(deadlineMs)]);
+      // What was accepted before may still dial: the pool goes last.
+      await Promise.all([pod.taken.idle(never), tunnels.drain(deadlineMs)]);
       timer.abort();
       await expired;
+      await pool.drain(0);
     },
     close: () => {
       stopAccepting();
+      front.close();
       cut(new MeshError("DRAINED", "connection closed: the pod is served no more"));
       tunnels.close();
       pool.close();

@@ -6,8 +6,7 @@ import { test } from "node:test";
 import { createLogger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
-import type { PodProxy } from "./proxy.ts";
-import { createPodSet } from "./run.ts";
+import { createPodSet, type PodHandle } from "./run.ts";
 
 const who = { name: "p", namespace: "ns", serviceAccount: "sa" };
 const add: ZdsRequest = { kind: "add", uid: "u", workload: who };
@@ -16,7 +15,7 @@ const ownFd = (): number => openSync("/proc/thread-self/ns/net", "r");
 const openFds = (): number => readdirSync("/proc/self/fd").length;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-type Started = { readonly answer: PromiseWithResolvers<PodProxy>; closed: number };
+type Started = { readonly answer: PromiseWithResolvers<PodHandle>; closed: number };
 
 const setup = () => {
   const starts: Started[] = [];
@@ -41,11 +40,11 @@ const setup = () => {
       return started.answer.promise;
     },
   });
-  const proxyOf = (s: Started): PodProxy => ({
-    // Only its end is looked at here.
-    pod: {} as PodProxy["pod"],
+  const proxyOf = (s: Started): PodHandle => ({
     drain: async () => undefined,
-    close: () => void s.closed++,
+    close: async () => void s.closed++,
+    terminate: () => undefined,
+    listening: () => [],
   });
   const start = (n: number): Started => {
     const s = starts[n];
@@ -115,6 +114,7 @@ test("a pod that goes while it starts leaves nothing behind", async () => {
   t.pods.onDisconnected();
   t.finish(0);
   assert.equal((await first).error, "");
+  await turn();
   assert.deepEqual([t.pods.list().length, t.start(0).closed, openFds()], [0, 1, before]);
   await t.end();
 });

@@ -1,6 +1,6 @@
 // Which pods are served now, and how are they started, stopped and tried again?
 
-import { adoptNetns, type Netns } from "@ambit/shared/linux/netns.ts";
+import { adoptNetns, type Netns, type NetnsIdentity } from "@ambit/shared/linux/netns.ts";
 import { closeFd } from "@ambit/shared/linux/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { LocalWorkload } from "@ambit/shared/state/view.ts";
@@ -8,10 +8,24 @@ import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
 import type { ZdsAnswer, ZdsHandler } from "./client.ts";
-import type { PodProxy } from "./proxy.ts";
+import type { Listening } from "./listeners.ts";
 import { FIRST_SESSION, type KnownPods, type PodAction, type Session, step } from "./reconcile.ts";
 
 const RETRY_MS = 5_000;
+/** A Del is answered when the pod's connections are cut, at the latest after this: the agent waits 5 s for an answer. */
+const STOP_MS = 2_000;
+
+/** A pod that is served, wherever that is done. */
+export type PodHandle = {
+  /** No new connections; what is left is cut at the deadline. Resolves when nothing is left. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything now; resolves when nothing of the pod is used any more. */
+  close(): Promise<void>;
+  /** The pod is going to end: its peers are told to go elsewhere. */
+  terminate(): void;
+  /** Its listening sockets. */
+  listening(): readonly Listening[];
+};
 
 export type PodSet = ZdsHandler & {
   /** Tries pods that failed to start again every 5 s, until the signal aborts. */
@@ -21,11 +35,16 @@ export type PodSet = ZdsHandler & {
   list(): readonly ServedPod[];
 };
 
-export type ServedPod = { readonly uid: string; readonly who: LocalWorkload; readonly proxy: PodProxy | undefined };
+export type ServedPod = {
+  readonly uid: string;
+  readonly who: LocalWorkload;
+  readonly netns: NetnsIdentity;
+  readonly proxy: PodHandle | undefined;
+};
 
 export type PodSetOptions = {
   /** Starts serving in the namespace, which stays open until the proxy is closed. */
-  readonly start: (pod: { uid: string; who: LocalWorkload; netns: Netns }) => Promise<PodProxy>;
+  readonly start: (pod: { uid: string; who: LocalWorkload; netns: Netns }) => Promise<PodHandle>;
   readonly metrics: Metrics;
   readonly world: World;
   readonly log: ScopedLogger;
@@ -36,7 +55,7 @@ export type PodSetOptions = {
 type Entry = {
   readonly who: LocalWorkload;
   readonly netns: Netns;
-  proxy: PodProxy | undefined;
+  proxy: PodHandle | undefined;
   /** The start under way, which all who want the pod started share: two proxies of one pod would split its connections. */
   starting: Promise<string> | undefined;
 };
@@ -69,22 +88,29 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
       [...entries].map(([uid, e]) => [uid, { netns: e.netns.identity, who: e.who, state: e.proxy === undefined ? "pending" : "running" }]),
     );
 
-  const stop = (uid: string, why: string): void => {
+  const stop = async (uid: string, why: string): Promise<void> => {
     const entry = entries.get(uid);
     if (entry === undefined) return;
     entries.delete(uid);
-    if (entry.proxy !== undefined) {
-      entry.proxy.close();
-      counts.stopped.add();
-      log.info("stopped serving a pod", { uid, name: entry.who.name, namespace: entry.who.namespace, why });
+    if (entry.proxy === undefined) {
+      // A start under way still works in the namespace.
+      if (entry.starting === undefined) entry.netns[Symbol.dispose]();
+      else void entry.starting.finally(() => entry.netns[Symbol.dispose]());
+      return;
     }
-    entry.netns[Symbol.dispose]();
+    const closed = entry.proxy.close().finally(() => entry.netns[Symbol.dispose]());
+    counts.stopped.add();
+    log.info("stopped serving a pod", { uid, name: entry.who.name, namespace: entry.who.namespace, why });
+    const timer = new AbortController();
+    const late = world.sleep(STOP_MS, timer.signal).catch(() => undefined); // everything was closed before
+    await Promise.race([closed, late]);
+    timer.abort();
   };
   const attempt = async (uid: string, entry: Entry): Promise<string> => {
     try {
       const proxy = await options.start({ uid, who: entry.who, netns: entry.netns });
       if (entries.get(uid) !== entry) {
-        proxy.close();
+        await proxy.close();
         return "";
       }
       entry.proxy = proxy;
@@ -116,11 +142,11 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
 
   const carryOut = async (action: PodAction, announced: { who: LocalWorkload; netns: Netns } | undefined): Promise<string> => {
     if (action.kind === "stop") {
-      stop(action.uid, "the agent does not name it any more");
+      await stop(action.uid, "the agent does not name it any more");
       return "";
     }
     if (announced === undefined) return `failure to start proxy: nothing came with the announcement of ${action.uid}`;
-    if (action.kind === "replace") stop(action.uid, "it has another network namespace now");
+    if (action.kind === "replace") await stop(action.uid, "it has another network namespace now");
     return start(action.uid, announced.who, announced.netns);
   };
 
@@ -154,7 +180,7 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     onDisconnected: () => {
       connected = false;
       // What runs goes on; what never started is announced again by the next snapshot.
-      for (const [uid, entry] of [...entries]) if (entry.proxy === undefined) stop(uid, "the agent is gone");
+      for (const [uid, entry] of [...entries]) if (entry.proxy === undefined) void stop(uid, "the agent is gone");
       report();
     },
     retryPending: async (signal) => {
@@ -169,8 +195,8 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     },
     drain: async (deadlineMs) => {
       await Promise.all([...entries.values()].map((e) => e.proxy?.drain(deadlineMs)));
-      for (const uid of [...entries.keys()]) stop(uid, "shutting down");
+      await Promise.all([...entries.keys()].map((uid) => stop(uid, "shutting down")));
     },
-    list: () => [...entries].map(([uid, e]) => ({ uid, who: e.who, proxy: e.proxy })),
+    list: () => [...entries].map(([uid, e]) => ({ uid, who: e.who, netns: e.netns.identity, proxy: e.proxy })),
   };
 };

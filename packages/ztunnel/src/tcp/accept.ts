@@ -1,10 +1,11 @@
-// How are redirected TCP connections taken from a listener, with the destination they were meant for?
+// How are TCP connections taken from listening sockets, with the destination they were meant for?
 
 import { createServer, type Server, type Socket } from "node:net";
 import { type Ip, parseIp } from "@ambit/shared/addr/ip.ts";
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import { originalDestination } from "@ambit/shared/linux/sockopt.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
+import { fdOf } from "./fd.ts";
 
 export type Accepted = {
   readonly socket: Socket;
@@ -14,7 +15,7 @@ export type Accepted = {
 };
 
 export type TcpListener = {
-  /** Takes no more connections; those taken are not touched. */
+  /** Takes no more connections and closes the listening sockets; those taken are not touched. */
   stop(): void;
 };
 
@@ -23,13 +24,8 @@ const addr = (ip: string | undefined, port: number | undefined): SocketAddr | un
   return parsed?.ok === true && port !== undefined ? { ip: parsed.value as Ip, port } : undefined;
 };
 
-/** The fd under an accepted socket; Node has no public name for it. */
-const fdOf = (socket: Socket): number | undefined => {
-  const handle = (socket as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle;
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
-};
-
-const accepted = (socket: Socket): Accepted | undefined => {
+/** Who connected and where to, as the kernel's connection tracking knows it; undefined when the connection has ended already. */
+export const acceptedFrom = (socket: Socket): Accepted | undefined => {
   const fd = fdOf(socket);
   const from = addr(socket.remoteAddress, socket.remotePort);
   const local = addr(socket.localAddress, socket.localPort);
@@ -38,18 +34,20 @@ const accepted = (socket: Socket): Accepted | undefined => {
   return { socket, from, to: original === undefined ? local : { ip: unwrap(parseIp(original.ip)), port: original.port } };
 };
 
-/** Serves the listening fd. `onConnection` owns the socket; a connection that ended before it was looked at is dropped. */
-export const acceptOn = (
-  fd: number,
-  handlers: { onConnection(connection: Accepted): void; onError(error: Error): void },
-): Promise<TcpListener> =>
+export type AcceptHandlers = {
+  /** Owns the socket. Called in the turn in which it was accepted: nothing has been read. */
+  onSocket(socket: Socket): void;
+  onError(error: Error): void;
+  /** True: each direction of a connection ends on its own. */
+  readonly halfOpen: boolean;
+};
+
+const listenOn = (fd: number, handlers: AcceptHandlers): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    const server: Server = createServer({ allowHalfOpen: handlers.halfOpen }, (socket) => {
       socket.on("error", () => {}); // an error also closes the socket, and the close is what is acted on
       try {
-        const connection = accepted(socket);
-        if (connection === undefined) socket.destroy();
-        else handlers.onConnection(connection);
+        handlers.onSocket(socket);
       } catch (e) {
         socket.destroy();
         handlers.onError(e instanceof Error ? e : new Error(String(e)));
@@ -59,6 +57,20 @@ export const acceptOn = (
     server.listen({ fd }, () => {
       server.removeListener("error", reject);
       server.on("error", handlers.onError);
-      resolve({ stop: () => void server.close() });
+      resolve(server);
     });
   });
+
+/** Serves the listening sockets, which are its own from here on. Rejects when one cannot be served; then none is. */
+export const acceptOn = async (fds: readonly number[], handlers: AcceptHandlers): Promise<TcpListener> => {
+  const started = await Promise.allSettled(fds.map((fd) => listenOn(fd, handlers)));
+  const stop = (): void => {
+    for (const s of started) if (s.status === "fulfilled") s.value.close();
+  };
+  const failed = started.find((s) => s.status === "rejected");
+  if (failed !== undefined) {
+    stop();
+    throw failed.reason;
+  }
+  return { stop };
+};

@@ -1,0 +1,127 @@
+// What does the control thread do for its data threads, and what do they do for it?
+
+import type { CertStore } from "@ambit/shared/ca/types.ts";
+import type { World } from "@ambit/shared/runtime/world.ts";
+import type { Logger } from "@ambit/shared/telemetry/log.ts";
+import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
+import { createIdentities } from "../identities.ts";
+import { TRAFFIC_LISTENERS } from "../inpod/listeners.ts";
+import type { StateFeed } from "../state/feed.ts";
+import { createCertFeed } from "./cert-feed.ts";
+import { createGather } from "./gather.ts";
+import type { ExplainAnswer, ExplainQuestion, FromThread, PodConnections, ThreadConfig } from "./messages.ts";
+import { createPodThreads, type PodThreads } from "./pods.ts";
+import { createDataThreads, type DataThreads, type ThreadHandle } from "./run.ts";
+import { type Spawn, spawnThread } from "./spawn.ts";
+
+export type DataPlane = AsyncDisposable &
+  Pick<DataThreads, "started" | "silent" | "failed" | "count"> & {
+    readonly pods: Pick<PodThreads, "start">;
+    /** Resolves when every thread has applied all state that was told before. */
+    settled(): Promise<void>;
+    /** The metrics with what the threads have counted. */
+    readonly metrics: Metrics;
+    /** Each thread's connections, by pod uid. */
+    connections(): Promise<readonly Readonly<Record<string, PodConnections>>[]>;
+    explain(question: ExplainQuestion): Promise<ExplainAnswer>;
+    /** The logger's levels have changed. */
+    levelsChanged(): void;
+  };
+
+export type DataPlaneOptions = {
+  readonly count: number;
+  readonly config: ThreadConfig;
+  readonly world: World;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly certs: CertStore;
+  readonly feed: Pick<StateFeed, "subscribe">;
+  readonly spawn?: Spawn;
+};
+
+/** Starts the threads at once; `started` resolves when they are ready. */
+export const createDataPlane = ({
+  count,
+  config,
+  world,
+  logger,
+  metrics,
+  certs,
+  feed,
+  spawn = spawnThread,
+}: DataPlaneOptions): DataPlane => {
+  const gather = createGather(metrics);
+  const following = new Map<number, () => void>();
+  const byIndex = (index: number): ThreadHandle | undefined => threads.list().find((t) => t.index === index);
+  const certFeed = createCertFeed(certs, (index, message) => byIndex(index)?.tell(message));
+
+  const onMessage = (index: number, message: Exclude<FromThread, { kind: "answer" | "failure" | "up" }>): void => {
+    switch (message.kind) {
+      case "lines":
+        logger.lines(message.lines);
+        break;
+      case "want":
+      case "forget":
+        certFeed.on(index, message);
+        break;
+      case "family":
+      case "slab":
+      case "child":
+        gather.on(index, message);
+        break;
+    }
+  };
+
+  const threads = createDataThreads({
+    count,
+    config,
+    levels: logger.levels,
+    spawn,
+    world,
+    log: logger.scope("ztunnel"),
+    onMessage,
+    // State first, in order: a pod is served with all that was known when it was announced.
+    prepare: async (thread) => {
+      following.set(
+        thread.index,
+        feed.subscribe((message) => thread.tell({ kind: "state", message })),
+      );
+      await pods.prepare(thread);
+    },
+    onGone: (index) => {
+      following.get(index)?.();
+      following.delete(index);
+      certFeed.gone(index);
+      gather.gone(index);
+    },
+  });
+  const pods = createPodThreads({ threads, config, identities: createIdentities(certs), specs: TRAFFIC_LISTENERS });
+
+  return {
+    count,
+    pods,
+    started: threads.started,
+    silent: threads.silent,
+    failed: threads.failed,
+    settled: async () => void (await threads.ask("flush", () => undefined)),
+    metrics: {
+      ...metrics,
+      expose: (accept) => {
+        gather.collect();
+        return metrics.expose(accept);
+      },
+    },
+    connections: () => threads.ask("connections", () => undefined),
+    explain: async (question) => {
+      const [thread] = threads.list();
+      if (thread === undefined) return { status: 503, error: "no data thread is running" };
+      return thread.call("explain", question);
+    },
+    levelsChanged: () => threads.tell({ kind: "levels", levels: logger.levels() }),
+    [Symbol.asyncDispose]: async () => {
+      await threads[Symbol.asyncDispose]();
+      for (const end of following.values()) end();
+      certFeed.close();
+    },
+  };
+};
