@@ -66,3 +66,78 @@ test("the process's own figures are there in both formats", async () => {
     assert.match(body, /^process_cpu_user_seconds_total /m);
   }
 });
+
+test("counters of one set share their labels, and each is shown once something was added to it, be it 0", async () => {
+  const metrics = createMetrics();
+  const set = metrics.counters({
+    labels: ["a", "b"],
+    families: {
+      opened: { name: "opened_total", help: "Os." },
+      bytes: { name: "bytes_total", help: "Bs." },
+      failed: { name: "failed_total", help: "Fs." },
+    },
+  });
+  const child = set.with({ b: "2", a: "1" });
+  assert.equal(set.with({ a: "1", b: "2" }), child);
+  child.opened.add();
+  child.bytes.add(0);
+  assert.equal(child.failed.value, 0);
+  set.with({ a: "3", b: "" }).opened.add(2);
+  assert.deepEqual((await metrics.expose(undefined)).body.trim().split("\n"), [
+    "# HELP opened_total Os.",
+    "# TYPE opened_total counter",
+    'opened_total{a="1",b="2"} 1',
+    'opened_total{a="3",b=""} 2',
+    "# HELP bytes_total Bs.",
+    "# TYPE bytes_total counter",
+    'bytes_total{a="1",b="2"} 0',
+    "# HELP failed_total Fs.",
+    "# TYPE failed_total counter",
+  ]);
+});
+
+test("what another counted is added to a histogram", async () => {
+  const metrics = createMetrics();
+  const h = metrics.histogram({ name: "d", help: "D.", buckets: [1, 5] }).with({});
+  h.observe(1);
+  h.merge([0, 2, 1], 17);
+  const { body } = await metrics.expose(OPEN);
+  assert.deepEqual(body.trim().split("\n").slice(2, -1), [
+    'd_bucket{le="1.0"} 1',
+    'd_bucket{le="5.0"} 3',
+    'd_bucket{le="+Inf"} 4',
+    "d_sum 18",
+    "d_count 4",
+  ]);
+});
+
+test("two families of one name are a mistake", () => {
+  const metrics = createMetrics();
+  metrics.counter({ name: "x_total", help: "Xs." });
+  assert.throws(() => metrics.gauge({ name: "x_total", help: "Xs." }), /there is a metric x_total already/);
+});
+
+test("a large answer comes in pieces, and other work is done between any two of them", async () => {
+  const metrics = createMetrics();
+  const family = metrics.counter({ name: "x_total", help: "Xs.", labels: ["a"] });
+  const COUNT = 20_000;
+  for (let i = 0; i < COUNT; i++) family.with({ a: `value-${i}` }).add();
+  let turns = 0;
+  let scraping = true;
+  const turn = (): void => {
+    turns += 1;
+    if (scraping) setImmediate(turn);
+  };
+  setImmediate(turn);
+  let pieces = 0;
+  let lines = 0;
+  for await (const piece of metrics.stream(undefined).chunks) {
+    pieces += 1;
+    lines += piece.split("\n").length - 1;
+    assert.ok(piece.length < 70_000, `a piece of ${piece.length} characters`);
+    assert.ok(turns >= pieces - 1, `${turns} turns of the loop after ${pieces} pieces`);
+  }
+  scraping = false;
+  assert.equal(lines, COUNT + 2);
+  assert.ok(pieces > 5, `${pieces} pieces`);
+});
