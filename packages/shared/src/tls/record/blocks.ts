@@ -8,10 +8,10 @@ export const RECORDS = 16;
 const CLASSES = [2048, MAX_RECORD, RECORDS * MAX_RECORD] as const;
 /** Spare blocks kept of each class. */
 const SPARE = [64, 32, 8] as const;
-/** Large blocks that readers may keep at once; beyond that they are asked to copy (16 MiB a thread). */
-const SCARCE = 64;
+/** Bytes off the JavaScript heap, and where they lie. */
+export type Memory = { readonly bytes: Buffer; readonly address: Address };
 
-/** A piece of memory with an address, given back when all who hold it have let go. */
+/** A piece of memory, given back when all who hold it have let go. */
 export class Block {
   readonly bytes: Buffer;
   readonly address: Address;
@@ -27,7 +27,6 @@ export class Block {
     this.address = evp.addressOf(this.bytes);
   }
 
-  /** The maker's own hold. */
   hold(): void {
     this.#holders += 1;
   }
@@ -56,10 +55,13 @@ export class Block {
 export class BlockPool {
   readonly #evp: Evp;
   readonly #spare: Block[][] = CLASSES.map(() => []);
+  readonly #most: number;
   #retained = 0;
 
-  constructor(evp: Evp) {
+  /** At most so many blocks are kept by others at once; beyond that they are asked to copy. */
+  constructor(evp: Evp, most: number) {
     this.#evp = evp;
+    this.#most = most;
   }
 
   /** A block of at least n octets (at most RECORDS records), held once. */
@@ -77,7 +79,7 @@ export class BlockPool {
   }
 
   mayRetain(): boolean {
-    if (this.#retained >= SCARCE) return false;
+    if (this.#retained >= this.#most) return false;
     this.#retained += 1;
     return true;
   }

@@ -8,6 +8,7 @@ export type Address = number;
 
 /** One direction's cipher with its key set. Every call gives 1 when it went well, as OpenSSL does. */
 export type Evp = {
+  readonly given: Buffer;
   /** The bytes' first address; they must be off the JavaScript heap (allocUnsafeSlow) and be kept alive by the caller. */
   addressOf(bytes: Uint8Array): Address;
   /** A context with the key set; 0 when there is none to be had. */
@@ -41,10 +42,11 @@ const bind = (): Evp => {
     EVP_aes_256_gcm: Number(lib.func("EVP_aes_256_gcm", pointer, [])()),
   };
   const addressOf = (bytes: Uint8Array): Address => Number(koffi.address(bytes));
-  // Where OpenSSL writes how much it gave; nobody asks, the lengths are known.
-  const lengthHolder = Buffer.allocUnsafeSlow(4096);
-  const length = addressOf(lengthHolder);
+  // Where OpenSSL writes how much it gave; nobody asks, the lengths are known. Part of the result, so that it lives as long.
+  const given = Buffer.allocUnsafeSlow(4096);
+  const length = addressOf(given);
   return {
+    given,
     addressOf,
     open(suite, key, encrypt) {
       const context = Number(newContext());

@@ -3,7 +3,7 @@
 /** The application traffic secrets; all other lines are not ours. */
 const LABELS = { client: Buffer.from("CLIENT_TRAFFIC_SECRET_0 "), server: Buffer.from("SERVER_TRAFFIC_SECRET_0 ") } as const;
 
-export type TrafficSecret = { readonly of: "client" | "server"; readonly secret: Buffer };
+export type TrafficSecret = { readonly side: "client" | "server"; readonly secret: Buffer };
 
 const nibble = (c: number): number => {
   if (c >= 0x30 && c <= 0x39) return c - 0x30;
@@ -28,12 +28,12 @@ const fromHex = (line: Buffer, at: number): Buffer | undefined => {
 
 /** A traffic secret, or undefined for any other line. */
 export const parseKeylog = (line: Buffer): TrafficSecret | undefined => {
-  for (const of of ["client", "server"] as const) {
-    const label = LABELS[of];
+  for (const side of ["client", "server"] as const) {
+    const label = LABELS[side];
     if (line.compare(label, 0, label.length, 0, Math.min(label.length, line.length)) !== 0) continue;
     const space = line.indexOf(0x20, label.length);
     const secret = space < 0 ? undefined : fromHex(line, space + 1);
-    if (secret !== undefined) return { of, secret };
+    if (secret !== undefined) return { side, secret };
   }
   return undefined;
 };
