@@ -7,7 +7,12 @@ import { controllerSources, type Sources } from "@ambit/shared/proxy/sources.ts"
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { WaypointConfig } from "./config.ts";
 
-const channelTo = (server: ServerConfig, { clusterId, tokenFile }: WaypointConfig): ChannelOptions => ({ ...server, clusterId, tokenFile });
+const channelTo = (server: ServerConfig, { clusterId, tokenFile, tls }: WaypointConfig): ChannelOptions => ({
+  ...server,
+  clusterId,
+  tokenFile,
+  tls,
+});
 
 /** The controller that the configuration names. */
 export const waypointSources = (config: WaypointConfig, parts: { world: World; log: (event: string, fields: object) => void }): Sources =>

@@ -9,7 +9,7 @@ import {
   type ServerConfig,
 } from "@ambit/shared/proxy/environment.ts";
 import { bool, durationMs, type Env, integer, oneOf, type Parser, text } from "@ambit/shared/runtime/env.ts";
-import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
+import { allOf, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { type DnsConfig, dnsConfig } from "./dns/config.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
 import { type ThreadSetting, threadSetting } from "./thread/count.ts";

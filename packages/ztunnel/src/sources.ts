@@ -10,9 +10,10 @@ import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { XdsMetrics } from "@ambit/shared/xds/client.ts";
 import type { ServerWithHeaders, ZtunnelConfig } from "./config.ts";
 
-const channelTo = (server: ServerWithHeaders, { clusterId, token }: ZtunnelConfig): ChannelOptions => ({
+const channelTo = (server: ServerWithHeaders, { clusterId, token, tls }: ZtunnelConfig): ChannelOptions => ({
   ...server,
   clusterId,
+  tls,
   tokenFile: token.kind === "file" ? token.path : undefined,
   headers: token.kind === "literal" ? { ...server.headers, authorization: `Bearer ${token.token}` } : server.headers,
 });

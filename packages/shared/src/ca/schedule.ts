@@ -23,6 +23,20 @@ export const retryDelayMs = (attempt: number, random: () => number, expiresInMs?
   return expiresInMs === undefined || expiresInMs <= 0 ? wait : Math.min(wait, Math.max(FIRST_MS, expiresInMs / 2));
 };
 
+/** Renewal was due at half of the life: this says that of what was left then, half has gone too. */
+export const isOverdue = (cert: { readonly notBefore: number; readonly notAfter: number }, now: number): boolean =>
+  now >= (renewAt(cert) + cert.notAfter) / 2;
+
+const MINUTE_MS = 60_000;
+
+/** Whose clock may be wrong, when a fresh certificate does not hold now; "" when its time is right. */
+export const skewText = (cert: { readonly notBefore: number; readonly notAfter: number }, now: number): string => {
+  const seconds = (ms: number): string => (ms < MINUTE_MS ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / MINUTE_MS)} min`);
+  if (now < cert.notBefore) return `: it begins ${seconds(cert.notBefore - now)} in our future; is this machine's clock behind the CA's?`;
+  if (now >= cert.notAfter) return `: it ended ${seconds(now - cert.notAfter)} ago; is this machine's clock ahead of the CA's?`;
+  return "";
+};
+
 const RANK: Readonly<Record<Priority, number>> = { RealTime: 0, Warmup: 1, Background: 2 };
 
 export const moreUrgent = (a: Priority, b: Priority): Priority => (RANK[a] <= RANK[b] ? a : b);

@@ -21,9 +21,13 @@ const setup = (t: { after(f: () => void): void }, own?: (issue: Fetch) => Fetch,
   const issue: Fetch = async (who) => authority.issue(who, { notBefore: clock.now(), notAfter: clock.now() + HOUR });
   const fetch = own?.(issue) ?? issue;
   const logs: string[] = [];
+  const facts: object[] = [];
   const store = createCertStore({
     world: clock,
-    log: (event) => logs.push(event),
+    log: (event, fields) => {
+      logs.push(event);
+      facts.push(fields);
+    },
     fetch: (who, signal) => {
       fetched.push(who.serviceAccount);
       return fetch(who, signal);
@@ -31,7 +35,7 @@ const setup = (t: { after(f: () => void): void }, own?: (issue: Fetch) => Fetch,
     ...(maxConcurrent === undefined ? {} : { maxConcurrent }),
   });
   t.after(() => store.close());
-  return { clock, authority, store, fetched, logs };
+  return { clock, authority, store, fetched, logs, facts };
 };
 const identityError = (pattern: RegExp) => (e: unknown) => e instanceof MeshError && e.code === "IDENTITY" && pattern.test(e.message);
 
@@ -48,7 +52,7 @@ test("one fetch for all who ask at once, and none while it is held", async (t) =
   );
 });
 
-test("renewed at half of its life; listeners hear of it", async (t) => {
+test("cache_refresh: renewed at half of its life; listeners hear of it", async (t) => {
   const { store, fetched, clock } = setup(t);
   const serials: string[] = [];
   store.onRenew((c) => serials.push(c.leaf.serial));
@@ -61,7 +65,7 @@ test("renewed at half of its life; listeners hear of it", async (t) => {
   assert.equal(new Set(serials).size, 2);
 });
 
-test("while renewals fail the old one serves until it expires, and not after", async (t) => {
+test("retention_on_refresh_failure: while renewals fail the old one serves until it expires, and not after", async (t) => {
   let down = false;
   const { store, clock, logs } = setup(t, (issue) => async (who, signal) => {
     if (down) throw new Error("UNAVAILABLE: nobody there");
@@ -112,7 +116,7 @@ test("a caller who gives up leaves the fetch to the others", async (t) => {
   assert.ok(await two);
 });
 
-test("no more at once than allowed; those a connection waits for go first", async (t) => {
+test("priority: no more at once than allowed; those a connection waits for go first, then those warmed up", async (t) => {
   const gates: (() => void)[] = [];
   const { store, fetched, clock } = setup(
     t,
@@ -134,7 +138,7 @@ test("no more at once than allowed; those a connection waits for go first", asyn
   assert.deepEqual(fetched.slice(0, 5), ["w1", "w2", "w4", "u", "w3"]);
 });
 
-test("forgotten: those who wait are told, nothing is renewed, and a later call starts anew", async (t) => {
+test("forget: those who wait are told, nothing is renewed, and a later call starts anew", async (t) => {
   const seen: AbortSignal[] = [];
   const { store, clock, fetched } = setup(t, (issue) => async (who, signal) => {
     seen.push(signal);
@@ -186,4 +190,117 @@ test("an answer that is not ours is refused", async (t) => {
   });
   await assert.rejects(store.get(a), identityError(/out of its time: the certificate expired/));
   store.close();
+});
+
+test("warmup: fetched before anybody asks, once, and kept fresh", async (t) => {
+  const { store, fetched, clock } = setup(t);
+  store.warm(a);
+  store.warm(a);
+  await clock.advance(0);
+  assert.notEqual(store.peek(a), undefined);
+  await clock.advance(HOUR / 2);
+  assert.equal(fetched.length, 2);
+});
+
+test("backoff reset: after a success the next failure waits no longer than a first one", async (t) => {
+  let down = true;
+  const { store, clock, facts } = setup(t, (issue) => async (who, signal) => {
+    if (down) throw new Error("no");
+    return issue(who, signal);
+  });
+  store.warm(a);
+  await clock.advance(63_000);
+  assert.ok((clock.sleepers()[0] ?? 0) > 5_000, "it has backed off");
+  down = false;
+  await clock.advance(150_000);
+  assert.notEqual(store.peek(a), undefined);
+  down = true;
+  await clock.advance(HOUR / 2);
+  const failure = facts.find((f) => "stillValid" in f && f.stillValid === true);
+  assert.deepEqual(
+    failure !== undefined && "failures" in failure && "retryMs" in failure ? [failure.failures, failure.retryMs] : [],
+    [1, 750],
+  );
+});
+
+test("the controller gone for an hour: the last good one serves, its end is told in time, and the first answer brings all back", async (t) => {
+  let down = false;
+  const { store, clock, logs } = setup(t, (issue) => async (who, signal) => {
+    if (down) throw new Error("UNAVAILABLE: nobody there");
+    return issue(who, signal);
+  });
+  const others = ["b", "c"].map(id);
+  for (const who of [a, ...others]) await store.get(who);
+  await clock.advance(HOUR / 4);
+  down = true;
+  await clock.advance(HOUR / 4 + 1_000);
+  assert.ok(logs.includes("certificate fetch failed"));
+  assert.ok(!logs.some((l) => /overdue/.test(l)), "a first failure is no alarm");
+  await clock.advance(HOUR / 4 + 150_000);
+  assert.ok(logs.includes("certificate renewal overdue: failed for too long"));
+  assert.notEqual(store.peek(a), undefined);
+  await clock.advance(HOUR / 4);
+  assert.equal(store.peek(a), undefined);
+  assert.ok(logs.includes("certificate lost: it expired and could not be renewed"));
+  await assert.rejects(store.get(a), identityError(/nobody there/));
+  await clock.advance(HOUR / 4);
+  down = false;
+  assert.ok(await store.get(a), "who needs it now has it now");
+  await clock.advance(0);
+  for (const who of others) assert.notEqual(store.peek(who), undefined, "and so have the others, without their backoff");
+});
+
+test("our clock behind the CA's: said so, and the certificate taken when its time comes instead of asking without end", async (t) => {
+  const { store, clock, fetched, facts } = setup(t, () => async (who) => {
+    const at = clock.now() + 300_000;
+    return testAuthority(clock.now()).issue(who, { notBefore: at, notAfter: at + HOUR });
+  });
+  await assert.rejects(store.get(a), identityError(/begins 5 min in our future; is this machine's clock behind the CA's/));
+  assert.equal(store.peek(a), undefined);
+  await clock.advance(300_000);
+  assert.notEqual(store.peek(a), undefined);
+  assert.ok(fetched.length < 15, `${fetched.length} fetches`);
+  assert.ok(facts.length > 0);
+});
+
+test("our clock ahead of the CA's: said so; what is held still serves", async (t) => {
+  let skewed = false;
+  const { store, clock } = setup(t, (issue) => async (who, signal) => {
+    if (!skewed) return issue(who, signal);
+    return testAuthority(clock.now()).issue(who, { notBefore: clock.now() - 2 * HOUR, notAfter: clock.now() - HOUR });
+  });
+  const held = await store.get(a);
+  skewed = true;
+  await clock.advance(HOUR / 2 + 5_000);
+  assert.equal(store.peek(a), held);
+  assert.match(store.snapshot()[0]?.error ?? "", /ended 6\d min ago; is this machine's clock ahead of the CA's/);
+});
+
+test("wrong_identity, empty_chain and garbage: the last good one stays", async (t) => {
+  const answers: ((who: SpiffeId) => IssuedCert)[] = [];
+  const { store, clock } = setup(t, (issue) => async (who, signal) => answers[0]?.(who) ?? issue(who, signal));
+  const held = await store.get(a);
+  const good = testAuthority(clock.now()).issue(a);
+  const wrong: [string, IssuedCert, RegExp][] = [
+    ["wrong_identity", testAuthority(clock.now()).issue(id("b")), /not for spiffe:/],
+    ["empty_chain", { ...good, certChain: [] }, /0 certificates/],
+    ["garbage", { ...good, certChain: ["\u0000", "\uffff"] }, /chain/],
+  ];
+  for (const [name, answer, says] of wrong) {
+    answers[0] = () => answer;
+    store.renewAll(name);
+    await clock.advance(5_000);
+    assert.equal(store.peek(a), held, name);
+    assert.match(store.snapshot()[0]?.error ?? "", says, name);
+  }
+});
+
+test("renewAll: everybody anew within seconds, spread, while what is held serves", async (t) => {
+  const { store, clock, fetched } = setup(t);
+  const held = await Promise.all(["a", "b", "c"].map((sa) => store.get(id(sa))));
+  store.renewAll("the roots have changed");
+  assert.equal(store.peek(a), held[0]);
+  await clock.advance(5_000);
+  assert.equal(fetched.length, 6);
+  for (const [i, sa] of ["a", "b", "c"].entries()) assert.notEqual(store.peek(id(sa)), held[i]);
 });

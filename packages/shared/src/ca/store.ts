@@ -3,8 +3,9 @@
 import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
+import type { TlsPolicy } from "../tls/policy.ts";
 import { verifyTime } from "../tls/verify.ts";
-import { moreUrgent, nextOf, renewAt, retryDelayMs, sleepTowards } from "./schedule.ts";
+import { isOverdue, moreUrgent, nextOf, renewAt, retryDelayMs, skewText, sleepTowards } from "./schedule.ts";
 import type { CertState, CertStore, IssuedCert, Priority, WorkloadCert } from "./types.ts";
 import { workloadCert } from "./workload-cert.ts";
 
@@ -13,16 +14,22 @@ export type CertStoreOptions = {
   readonly world: World;
   readonly log: (event: string, fields: object) => void;
   readonly maxConcurrent?: number;
+  /** Under which peers are spoken with; the default where it is not told. */
+  readonly tls?: TlsPolicy;
 };
 
 const MAX_CONCURRENT = 8;
 /** A connection that waits may try again this soon after a failure, whatever the backoff says. */
 const IMPATIENT_MS = 1_000;
+/** When all are renewed at once, a node's requests are spread over this long, so that a fleet does not ask in one moment. */
+const SPREAD_MS = 5_000;
 
 type Fetching = { priority: Priority; readonly done: PromiseWithResolvers<WorkloadCert> };
 type Entry = {
   readonly id: SpiffeId;
   cert: WorkloadCert | undefined;
+  /** It came, and begins in our future: our clock is behind the CA's. It is taken when its time has come. */
+  early: WorkloadCert | undefined;
   error: MeshError | undefined;
   failures: number;
   triedAt: number;
@@ -59,14 +66,21 @@ export const createCertStore = (options: CertStoreOptions): CertStore => {
       );
       if (!woke) return;
     }
-    if (!signal.aborted) enqueue(entry, "Background");
+    if (signal.aborted) return;
+    const { early } = entry;
+    if (early !== undefined && verifyTime(early, world.now()).ok) succeed(entry, early);
+    else void enqueue(entry, "Background");
   };
 
   const succeed = (entry: Entry, cert: WorkloadCert): void => {
     entry.cert = cert;
+    entry.early = undefined;
     entry.error = undefined;
     entry.failures = 0;
     for (const listener of listeners) listener(cert);
+    // The CA answers again: whoever it failed before need not wait any longer.
+    const waits = (e: Entry): boolean => e.failures > 0 && e.early === undefined && e.fetching === undefined;
+    for (const e of entries.values()) if (waits(e) && world.now() - e.triedAt >= IMPATIENT_MS) void enqueue(e, "Warmup");
     // A certificate that is past its half-life when it comes must not be asked for without end.
     void sleepUntil(entry, Math.max(renewAt(cert), world.now() + IMPATIENT_MS));
   };
@@ -77,24 +91,34 @@ export const createCertStore = (options: CertStoreOptions): CertStore => {
     const wait = retryDelayMs(entry.failures, world.random, left === undefined ? undefined : left.notAfter - world.now());
     entry.error = error;
     entry.failures += 1;
-    log("certificate fetch failed", {
-      identity: entry.id.uri,
-      error: error.message,
-      retryMs: Math.round(wait),
-      stillValid: left !== undefined,
-    });
-    void sleepUntil(entry, world.now() + wait);
+    const facts = { identity: entry.id.uri, error: error.message, failures: entry.failures, retryMs: Math.round(wait) };
+    log("certificate fetch failed", { ...facts, stillValid: left !== undefined });
+    if (left !== undefined && isOverdue(left, world.now()))
+      log("certificate renewal overdue: failed for too long", {
+        ...facts,
+        expiresInSeconds: Math.round((left.notAfter - world.now()) / 1000),
+      });
+    if (left === undefined && entry.cert !== undefined)
+      log("certificate lost: it expired and could not be renewed", { ...facts, expired: new Date(entry.cert.notAfter).toISOString() });
+    void sleepUntil(entry, entry.early === undefined ? world.now() + wait : Math.min(entry.early.notBefore, world.now() + wait));
     return error;
   };
 
   const run = async (entry: Entry, fetching: Fetching): Promise<void> => {
     entry.triedAt = world.now();
     try {
-      const issued = workloadCert(entry.id, await fetch(entry.id, entry.gone.signal));
+      const issued = workloadCert(entry.id, await fetch(entry.id, entry.gone.signal), options.tls);
       if (entry.gone.signal.aborted) throw entry.gone.signal.reason;
       if (!issued.ok) throw new MeshError("IDENTITY", issued.error);
       const time = verifyTime(issued.value, world.now());
-      if (!time.ok) throw new MeshError("IDENTITY", `the CA answered with a certificate out of its time: ${time.error}`);
+      if (!time.ok) {
+        // The next one would begin as late again: this one is kept until it begins.
+        if (issued.value.notBefore > world.now()) entry.early ??= issued.value;
+        throw new MeshError(
+          "IDENTITY",
+          `the CA answered with a certificate out of its time: ${time.error}${skewText(issued.value, world.now())}`,
+        );
+      }
       entry.fetching = undefined;
       succeed(entry, issued.value);
       fetching.done.resolve(issued.value);
@@ -139,6 +163,7 @@ export const createCertStore = (options: CertStoreOptions): CertStore => {
     const entry: Entry = {
       id,
       cert: undefined,
+      early: undefined,
       error: undefined,
       failures: 0,
       triedAt: Number.NEGATIVE_INFINITY,
@@ -165,6 +190,11 @@ export const createCertStore = (options: CertStoreOptions): CertStore => {
     void enqueue(entryOf(id), "Warmup");
   };
 
+  const renewAll: CertStore["renewAll"] = (why) => {
+    log("certificates are renewed", { why, certificates: entries.size });
+    for (const e of entries.values()) if (e.fetching === undefined) void sleepUntil(e, world.now() + world.random() * SPREAD_MS);
+  };
+
   const forget: CertStore["forget"] = (id) => {
     const entry = entries.get(id.uri);
     if (entry === undefined) return;
@@ -186,6 +216,7 @@ export const createCertStore = (options: CertStoreOptions): CertStore => {
     peek: (id) => usable(entries.get(id.uri)),
     warm,
     forget,
+    renewAll,
     snapshot: () => [...entries.values()].map(stateOf),
     onRenew: (listener) => {
       listeners.add(listener);

@@ -3,6 +3,7 @@
 import type { SecureContext } from "node:tls";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { Certificate } from "../tls/certificate.ts";
+import type { TlsPolicy } from "../tls/policy.ts";
 
 /** A key with the chain that certifies it, and the roots that peers are checked against. Contexts are built once. */
 export type WorkloadCert = {
@@ -11,6 +12,7 @@ export type WorkloadCert = {
   /** Leaf first, then intermediates. */
   readonly chainPem: readonly string[];
   readonly rootsPem: readonly string[];
+  readonly tls: TlsPolicy;
   readonly leaf: Certificate;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
@@ -38,6 +40,8 @@ export type CertStore = {
   /** Starts fetching (priority Warmup) and keeps renewing until forgotten. */
   warm(id: SpiffeId): void;
   forget(id: SpiffeId): void;
+  /** Fetches every certificate anew within seconds, whatever is left of it: the roots have changed, say. What is held serves meanwhile. */
+  renewAll(why: string): void;
   /** For /config_dump. */
   snapshot(): readonly CertState[];
   /** Called with every certificate that arrives; returns the unsubscribe. */

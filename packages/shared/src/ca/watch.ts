@@ -34,16 +34,22 @@ export const followRevocationLists = async (
   let loaded = false;
   const kept = (): string => (loaded ? "the last good lists stay in force" : "no certificate is revoked until it can be read");
   const onContent = (content: Buffer | undefined): void => {
-    if (content === undefined) return log(loaded ? "revocation lists lost" : "no revocation lists yet", { path, then: kept() });
+    if (content === undefined) {
+      log(loaded ? "revocation lists lost" : "no revocation lists yet", { path, result: kept() });
+      return;
+    }
     const read = readRevocationLists(content, authorities(options.certificates()), world.now());
-    if (!read.ok) return log("revocation lists refused", { path, error: read.error, then: kept() });
+    if (!read.ok) {
+      log("revocation lists refused", { path, error: read.error, result: kept() });
+      return;
+    }
     for (const remark of read.value.remarks) log("revocation lists cannot be current", { path, remark });
     onLists(content);
     loaded = true;
     const revoked = read.value.lists.reduce((n, l) => n + l.revoked.size, 0);
     log("revocation lists loaded", { path, lists: read.value.lists.length, revoked });
   };
-  const onError = (error: string): void => log("revocation lists cannot be read", { path, error, then: kept() });
+  const onError = (error: string): void => log("revocation lists cannot be read", { path, error, result: kept() });
   const { debounceMs } = options;
   return watchFile({ path, world, onContent, onError, ...(debounceMs === undefined ? {} : { debounceMs }) }, signal);
 };

@@ -6,6 +6,7 @@ import type { SpiffeId } from "../identity/spiffe.ts";
 import { err, ok, type Result } from "../runtime/result.ts";
 import { type Certificate, parseBundle, spiffeIdOf } from "../tls/certificate.ts";
 import { clientContext, type TlsMaterial } from "../tls/context.ts";
+import { DEFAULT_TLS, type TlsPolicy } from "../tls/policy.ts";
 import type { IssuedCert, WorkloadCert } from "./types.ts";
 
 const holdsKey = (leaf: Certificate, keyPem: string): boolean => leaf.x509.publicKey.equals(createPublicKey(createPrivateKey(keyPem)));
@@ -21,9 +22,9 @@ const contextOf = (material: TlsMaterial): Result<SecureContext> => {
 
 /**
  * The answer as a certificate ready for use: at least a leaf and roots, the leaf for exactly this identity and for our key.
- * Its time is not looked at: that changes while it is held.
+ * Its time is not looked at: that changes while it is held. With it TLS is spoken under the policy.
  */
-export const workloadCert = (identity: SpiffeId, issued: IssuedCert): Result<WorkloadCert> => {
+export const workloadCert = (identity: SpiffeId, issued: IssuedCert, tls: TlsPolicy = DEFAULT_TLS): Result<WorkloadCert> => {
   const rootsText = issued.certChain.at(-1);
   if (rootsText === undefined || issued.certChain.length < 2)
     return err(`the CA answered with ${issued.certChain.length} certificates: want a leaf and the roots`);
@@ -37,7 +38,7 @@ export const workloadCert = (identity: SpiffeId, issued: IssuedCert): Result<Wor
   if (!id.ok) return err(`the CA's certificate: ${id.error}`);
   if (id.value.uri !== identity.uri) return err(`the CA answered with a certificate for ${id.value.uri}, not for ${identity.uri}`);
   if (!holdsKey(leaf, issued.keyPem)) return err("the CA answered with a certificate for another key");
-  const material = { keyPem: issued.keyPem, chainPem: chain.value.map((c) => c.pem), rootsPem: roots.value.map((c) => c.pem) };
+  const material = { keyPem: issued.keyPem, chainPem: chain.value.map((c) => c.pem), rootsPem: roots.value.map((c) => c.pem), tls };
   const context = contextOf(material);
   if (!context.ok) return context;
   return ok({ identity, ...material, leaf, notBefore: leaf.notBefore, notAfter: leaf.notAfter, clientContext: context.value });

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { type ChannelCredentials, Client, credentials, type ChannelOptions as GrpcOptions, Metadata } from "@grpc/grpc-js";
 import { anonymousContext } from "../tls/context.ts";
+import type { TlsPolicy } from "../tls/policy.ts";
 
 export type Roots =
   | { readonly kind: "file"; readonly path: string }
@@ -20,6 +21,8 @@ export type ChannelOptions = {
   /** A bearer token, read again for every call. */
   readonly tokenFile?: string | undefined;
   readonly clusterId?: string | undefined;
+  /** The default policy where it is not told. */
+  readonly tls?: TlsPolicy;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -64,7 +67,9 @@ const rootsText = async (roots: Roots): Promise<string | undefined> => {
 };
 
 const credentialsFor = (options: ChannelOptions, pem: string | undefined): ChannelCredentials =>
-  options.roots.kind === "plaintext" ? credentials.createInsecure() : credentials.createFromSecureContext(anonymousContext(pem));
+  options.roots.kind === "plaintext"
+    ? credentials.createInsecure()
+    : credentials.createFromSecureContext(anonymousContext(pem, options.tls));
 
 export const createChannel = (options: ChannelOptions): Channel => {
   let held: { readonly client: Client; readonly pem: string | undefined } | undefined;

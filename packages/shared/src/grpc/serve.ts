@@ -2,13 +2,15 @@
 
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { realWorld } from "../runtime/run.ts";
-import { TLS_POLICY } from "../tls/context.ts";
+import { DEFAULT_TLS, policyOptions, type TlsPolicy } from "../tls/policy.ts";
 import { MAX_MESSAGE_BYTES } from "./channel.ts";
 
 /** PEM texts; certPem may hold a chain, leaf first. */
 export type ServingCert = { readonly certPem: string; readonly keyPem: string };
 export type ServingTls = {
   readonly current: () => ServingCert;
+  /** The default policy where it is not told. */
+  readonly policy?: TlsPolicy;
   /** Calls the listener when `current` answers something new; returns the unsubscribe. */
   readonly onRenew: (listener: () => void) => () => void;
 };
@@ -30,8 +32,7 @@ export type GrpcServer = {
 
 const contextOf = (tls: ServingTls) => {
   const { certPem, keyPem } = tls.current();
-  const { minVersion, maxVersion, ciphers, ecdhCurve, secureOptions } = TLS_POLICY;
-  return { minVersion, maxVersion, ciphers, ecdhCurve, secureOptions, cert: certPem, key: keyPem };
+  return { ...policyOptions(tls.policy ?? DEFAULT_TLS), cert: certPem, key: keyPem };
 };
 
 /** The library's own way to change a server's certificate in flight: new connections get the new one. */

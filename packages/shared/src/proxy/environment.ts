@@ -2,9 +2,11 @@
 
 import { parseHostPort } from "../addr/socket.ts";
 import type { Roots } from "../grpc/channel.ts";
-import { durationMs, type Env, oneOf, type Parser, port, text } from "../runtime/env.ts";
+import { trustDomains } from "../identity/aliases.ts";
+import { bool, durationMs, type Env, oneOf, type Parser, port, text } from "../runtime/env.ts";
 import { allOf, err, mapOk, ok, type Result } from "../runtime/result.ts";
 import { levelsText } from "../telemetry/log-levels.ts";
+import { parseCompliance, type TlsPolicy, tlsPolicy } from "../tls/policy.ts";
 
 /** A gRPC server of the control plane. */
 export type ServerConfig = {
@@ -26,6 +28,12 @@ export type ProxyEnvironment = {
   /** ISTIO_META_*, sent to the controller as the node's metadata. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly version: string;
+  /** COMPLIANCE_POLICY and TLS12_ENABLED. */
+  readonly tls: TlsPolicy;
+  /** Other names of our trust domain (TRUST_DOMAIN_ALIASES). */
+  readonly trustDomainAliases: readonly string[];
+  /** The revocation lists (CRL_PATH); undefined: none are looked for. */
+  readonly crlPath: string | undefined;
 };
 
 export const DEFAULT_TOKEN_FILE = "./var/run/secrets/tokens/istio-token";
@@ -67,6 +75,15 @@ export const controlPlaneServer = (env: Env, which: "XDS" | "CA", roots: Result<
 export const drainWithin = (graceSeconds: number | undefined): number =>
   graceSeconds === undefined ? 5_000 : Math.max(1, graceSeconds > 10 ? graceSeconds - 5 : graceSeconds - 1) * 1_000;
 
+/** The TLS that is spoken by all that this process opens or takes. */
+export const tlsOf = (env: Env): Result<TlsPolicy> => {
+  const wanted = allOf({
+    compliance: env.optional("COMPLIANCE_POLICY", parseCompliance, "none" as const),
+    tls12: env.optional("TLS12_ENABLED", bool, false),
+  });
+  return wanted.ok ? tlsPolicy(wanted.value) : wanted;
+};
+
 /** Every variable at once; `levelVariable` is the one that holds the log levels. */
 export const proxyEnvironment = (env: Env, levelVariable: "RUST_LOG" | "LOG_LEVEL"): Result<ProxyEnvironment> =>
   mapOk(
@@ -83,6 +100,9 @@ export const proxyEnvironment = (env: Env, levelVariable: "RUST_LOG" | "LOG_LEVE
       format: env.optional("LOG_FORMAT", oneOf("json", "plain", "text"), "text"),
       level: env.optional(levelVariable, levelsText, "info"),
       version: env.optional("AMBIT_VERSION", text, "dev"),
+      tls: tlsOf(env),
+      trustDomainAliases: env.optional("TRUST_DOMAIN_ALIASES", trustDomains, []),
+      crlPath: env.optional("CRL_PATH", text, undefined),
     }),
     (v) => ({
       clusterId: v.metaClusterId ?? v.clusterId,
@@ -94,5 +114,8 @@ export const proxyEnvironment = (env: Env, levelVariable: "RUST_LOG" | "LOG_LEVE
       log: { format: v.format === "json" ? "json" : "text", level: v.level },
       metadata: Object.fromEntries(env.prefixed("ISTIO_META_")),
       version: v.version,
+      tls: v.tls,
+      trustDomainAliases: v.trustDomainAliases,
+      crlPath: v.crlPath,
     }),
   );
