@@ -71,6 +71,7 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
     pods,
     namespaces,
     excludeNamespaces: config.excludeNamespaces,
+    captureDns: config.captureDns,
     zds: () => {
       if (zds === undefined) throw new Error("the ZDS server is not up yet");
       return zds;
@@ -85,7 +86,8 @@ export const build = (config: CniConfig, deps: CniDeps): CniApp => {
   const isCaptured = (pod: Pod): boolean => {
     if (pod.metadata.annotations?.[REDIRECTION] !== "enabled") return false;
     const namespace = namespaces.get(pod.metadata.namespace ?? "");
-    const { kind } = planEnrolment({ pod, namespace, excludeNamespaces: config.excludeNamespaces });
+    const { excludeNamespaces, captureDns } = config;
+    const { kind } = planEnrolment({ pod, namespace, excludeNamespaces, captureDns });
     return kind === "enrol" || kind === "wait";
   };
 

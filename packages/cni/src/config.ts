@@ -1,6 +1,6 @@
 // What does the node agent take from its environment?
 
-import { durationMs, type Env, integer, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
+import { bool, durationMs, type Env, integer, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { levelsText } from "@ambit/shared/telemetry/log-levels.ts";
 
@@ -13,6 +13,8 @@ export type CniConfig = {
   /** Where the host's /proc is seen. */
   readonly procRoot: string;
   readonly excludeNamespaces: readonly string[];
+  /** DNS of captured pods goes through ztunnel, unless a pod says otherwise. */
+  readonly captureDns: boolean;
   /** Packets of this user in the node's namespace count as the kubelet's probes. */
   readonly kubeletUid: number;
   readonly adminPort: number;
@@ -41,6 +43,7 @@ export const parseConfig = (env: Env): Result<CniConfig> =>
     zdsPath: env.optional("ZTUNNEL_UDS_ADDRESS", text, "/var/run/ztunnel/ztunnel.sock"),
     procRoot: env.optional("HOST_PROC", text, "/host/proc"),
     excludeNamespaces: env.optional("EXCLUDE_NAMESPACES", list, ["kube-system"]),
+    captureDns: env.optional("AMBIENT_DNS_CAPTURE", bool, false),
     kubeletUid: env.optional("KUBELET_UID", integer(0, 2 ** 32 - 2), 0),
     adminPort: env.optional("ADMIN_PORT", port, 15000),
     healthPort: env.optional("HEALTH_PORT", port, 8000),

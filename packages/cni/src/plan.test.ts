@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
 import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import fc from "fast-check";
-import { type EnrolmentPlan, enrolmentText, planEnrolment } from "./plan.ts";
+import { type EnrolmentPlan, enrolmentText, NO_OPTIONS, type PodOptions, planEnrolment } from "./plan.ts";
 import { type Done, NOTHING_DONE, type PodPhase, remainingSteps } from "./steps.ts";
 
 type Over = { labels?: Record<string, string>; annotations?: Record<string, string>; spec?: object; status?: object };
@@ -50,12 +50,27 @@ const cases: Case[] = [
 for (const c of cases)
   test(`planEnrolment: ${c.name}`, () => {
     const namespace = c.namespace === null ? undefined : ns(c.namespace ?? {});
-    const plan = planEnrolment({ pod: aPod(c.pod), namespace, excludeNamespaces: c.exclude ?? [] });
+    const plan = planEnrolment({ pod: aPod(c.pod), namespace, excludeNamespaces: c.exclude ?? [], captureDns: true });
     assert.equal(`${plan.kind} ${plan.why}`, c.want);
     assert.ok(enrolmentText(plan).length > 20);
   });
 
-const enrol: EnrolmentPlan = { kind: "enrol", why: "pod-label", options: { bypassInbound: false } };
+const DNS = "ambient.istio.io/dns-capture";
+const optionCases: [string, Record<string, string>, boolean, Partial<PodOptions>][] = [
+  ["DNS is captured as the agent is told", {}, true, { captureDns: true }],
+  ["or not captured", {}, false, { captureDns: false }],
+  ["the pod's annotation wins: off", { [DNS]: "false" }, true, { captureDns: false }],
+  ["the pod's annotation wins: on", { [DNS]: "true" }, false, { captureDns: true }],
+  ["an annotation that says neither says nothing", { [DNS]: "no" }, true, { captureDns: true }],
+  ["inbound bypass", { "ambient.istio.io/bypass-inbound-capture": "true" }, true, { bypassInbound: true, captureDns: true }],
+];
+for (const [name, annotations, captureDns, want] of optionCases)
+  test(`options: ${name}`, () => {
+    const plan = planEnrolment({ pod: aPod({ labels: AMBIENT, annotations }), namespace: ns({}), excludeNamespaces: [], captureDns });
+    assert.deepEqual(plan.kind === "enrol" && plan.options, { ...NO_OPTIONS, ...want });
+  });
+
+const enrol: EnrolmentPlan = { kind: "enrol", why: "pod-label", options: NO_OPTIONS };
 const leave: EnrolmentPlan = { kind: "leave", why: "not-labelled" };
 const wait: EnrolmentPlan = { kind: "wait", why: "unknown-namespace" };
 const forget: EnrolmentPlan = { kind: "forget", why: "deleted" };

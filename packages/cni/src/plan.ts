@@ -6,12 +6,17 @@ import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 const DATAPLANE_MODE = "istio.io/dataplane-mode";
 export const REDIRECTION = "ambient.istio.io/redirection";
 const BYPASS_INBOUND = "ambient.istio.io/bypass-inbound-capture";
+const DNS_CAPTURE = "ambient.istio.io/dns-capture";
 const SIDECAR_STATUS = "sidecar.istio.io/status";
 
 export type PodOptions = {
   /** Plaintext inbound is not redirected (`ambient.istio.io/bypass-inbound-capture`). */
   readonly bypassInbound: boolean;
+  /** Its DNS goes through ztunnel (`ambient.istio.io/dns-capture`, else AMBIENT_DNS_CAPTURE). */
+  readonly captureDns: boolean;
 };
+
+export const NO_OPTIONS: PodOptions = { bypassInbound: false, captureDns: false };
 
 export type EnrolmentPlan =
   | { readonly kind: "enrol"; readonly why: "pod-label" | "namespace-label"; readonly options: PodOptions }
@@ -29,12 +34,20 @@ export type EnrolmentInput = {
   readonly pod: Pod;
   readonly namespace: Namespace | undefined;
   readonly excludeNamespaces: readonly string[];
+  /** For pods that do not say it themselves. */
+  readonly captureDns: boolean;
 };
 
 const isZtunnel = (pod: Pod): boolean => pod.metadata.labels?.app === "ztunnel" && pod.spec?.serviceAccountName === "ztunnel";
 
+/** As the pod's annotation says; one that is neither true nor false says nothing. */
+const dnsCaptured = (pod: Pod, otherwise: boolean): boolean => {
+  const said = pod.metadata.annotations?.[DNS_CAPTURE];
+  return said === "true" || (said !== "false" && otherwise);
+};
+
 /** Enrolled when the pod's own label says ambient, or its namespace's does and the pod does not say none; then the exceptions. */
-export const planEnrolment = ({ pod, namespace, excludeNamespaces }: EnrolmentInput): EnrolmentPlan => {
+export const planEnrolment = ({ pod, namespace, excludeNamespaces, captureDns }: EnrolmentInput): EnrolmentPlan => {
   if (pod.status?.phase === "Succeeded") return { kind: "forget", why: "succeeded" };
   if (pod.status?.phase === "Failed") return { kind: "forget", why: "failed" };
   const own = pod.metadata.labels?.[DATAPLANE_MODE];
@@ -50,7 +63,10 @@ export const planEnrolment = ({ pod, namespace, excludeNamespaces }: EnrolmentIn
     if (namespace.metadata.labels?.[DATAPLANE_MODE] !== "ambient") return leave("not-labelled");
   }
   if (podAddresses(pod).length === 0) return wait("no-address-yet");
-  const options = { bypassInbound: pod.metadata.annotations?.[BYPASS_INBOUND] === "true" };
+  const options = {
+    bypassInbound: pod.metadata.annotations?.[BYPASS_INBOUND] === "true",
+    captureDns: dnsCaptured(pod, captureDns),
+  };
   return { kind: "enrol", why: own === "ambient" ? "pod-label" : "namespace-label", options };
 };
 

@@ -3,6 +3,7 @@
 import type { Namespace } from "@ambit/shared/kube/objects/core.ts";
 import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
+import { podDns } from "../dns.ts";
 import { type EnrolmentPlan, planEnrolment, REDIRECTION } from "../plan.ts";
 import type { Done, PodPhase } from "../steps.ts";
 import type { PodInfo, SnapshotEntry } from "../zds/server.ts";
@@ -45,13 +46,15 @@ export const keep = (pod: Pod): Kept => {
 export type Surroundings = {
   readonly namespace: Namespace | undefined;
   readonly excludeNamespaces: readonly string[];
+  readonly captureDns: boolean;
   /** The node leaves the mesh: every pod that still runs is let go. */
   readonly leaving: boolean;
 };
 
 export const wantedFor = (k: Pick<Kept, "pod" | "deleted">, around: Surroundings): EnrolmentPlan => {
   if (k.deleted) return { kind: "forget", why: "deleted" };
-  const plan = planEnrolment({ pod: k.pod, namespace: around.namespace, excludeNamespaces: around.excludeNamespaces });
+  const { namespace, excludeNamespaces, captureDns } = around;
+  const plan = planEnrolment({ pod: k.pod, namespace, excludeNamespaces, captureDns });
   return around.leaving && (plan.kind === "enrol" || plan.kind === "wait") ? { kind: "leave", why: "not-labelled" } : plan;
 };
 
@@ -65,6 +68,7 @@ export const podInfo = (pod: Pod): PodInfo => ({
   name: pod.metadata.name,
   namespace: pod.metadata.namespace ?? "",
   serviceAccount: pod.spec?.serviceAccountName ?? "default",
+  ...podDns(pod),
 });
 
 /** True when a ztunnel must serve the pod: it was told so before, or the pod's traffic goes there already. */

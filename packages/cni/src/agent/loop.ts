@@ -5,7 +5,7 @@ import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { backoffMs } from "@ambit/shared/runtime/backoff.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import { type EnrolmentPlan, enrolmentText } from "../plan.ts";
+import { type EnrolmentPlan, enrolmentText, NO_OPTIONS } from "../plan.ts";
 import { type Done, remainingSteps, type Step } from "../steps.ts";
 import type { ZdsServer } from "../zds/server.ts";
 import type { PodActions } from "./actions.ts";
@@ -41,7 +41,7 @@ const perform = async (k: Kept, todo: { readonly step: Step; readonly plan: Enro
   const { step, plan } = todo;
   switch (step) {
     case "write-rules":
-      await actions.writeRules(netnsOf(k, actions), k.pod, plan.kind === "enrol" ? plan.options : { bypassInbound: false });
+      await actions.writeRules(netnsOf(k, actions), k.pod, plan.kind === "enrol" ? plan.options : NO_OPTIONS);
       return { rules: "yes" };
     case "delete-rules":
       await actions.deleteRules(netnsOf(k, actions), k.pod);

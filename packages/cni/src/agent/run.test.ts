@@ -79,6 +79,7 @@ const start = (t: TestContext, namespace: Namespace | undefined = ns(AMBIENT)) =
     pods,
     namespaces,
     excludeNamespaces: [],
+    captureDns: true,
     actions: {
       findNetns: () => (state.netns ? openNetns() : undefined),
       writeRules: () => act("write-rules"),

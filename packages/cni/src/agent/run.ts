@@ -14,6 +14,7 @@ export type AgentDeps = Omit<LoopDeps, "wanted"> & {
   readonly pods: Pick<Reflector<Pod>, "subscribe">;
   readonly namespaces: Pick<Reflector<Namespace>, "subscribe" | "get">;
   readonly excludeNamespaces: readonly string[];
+  readonly captureDns: boolean;
 };
 
 export type PodReport = {
@@ -75,6 +76,7 @@ export const createAgent = (given: AgentDeps): Agent => {
     wantedFor(k, {
       namespace: given.namespaces.get(k.pod.metadata.namespace ?? ""),
       excludeNamespaces: given.excludeNamespaces,
+      captureDns: given.captureDns,
       leaving,
     });
   const deps: LoopDeps = { ...given, wanted };

@@ -12,7 +12,7 @@ const RULE_PRIORITY = 32764;
 const PROBE_V4 = "169.254.7.127";
 const PROBE_V6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
 
-const POD_TABLES = ["istio-ambient-mangle", "istio-ambient-nat"] as const;
+const POD_TABLES = ["istio-ambient-mangle", "istio-ambient-nat", "istio-ambient-raw"] as const;
 const HOST_TABLE = "istio-ambient-nat";
 
 /** "add then delete" removes a table whether or not it is there, inside one transaction. */
@@ -41,6 +41,27 @@ const inbound = `    ip saddr ${PROBE_V4} meta l4proto tcp accept
     ip6 daddr != ::1 tcp dport != 15008 ${SYN} ${NOT_OURS} redirect to :15006
 `;
 
+// The resolver's queries, UDP and TCP, to whichever nameserver: all go to ztunnel. A resolver on the pod's own loopback is left
+// alone; what it asks further is not.
+const dns = `    oifname != "lo" udp dport 53 ${NOT_OURS} redirect to :15053
+    ip daddr != 127.0.0.1 tcp dport 53 ${SYN} ${NOT_OURS} redirect to :15053
+    ip6 daddr != ::1 tcp dport 53 ${SYN} ${NOT_OURS} redirect to :15053
+`;
+
+// ztunnel's own queries leave from the same namespace to the same nameserver as the pod's that it answers. Tracked in a zone of
+// their own, the two can never be taken for one flow, whatever ports they have.
+const raw = `table inet istio-ambient-raw {
+  chain prerouting {
+    type filter hook prerouting priority -300; policy accept;
+    udp sport 53 ${NOT_OURS} ct zone set 1
+  }
+  chain output {
+    type filter hook output priority -300; policy accept;
+    udp dport 53 meta mark & 0xfff == ${PROXY_MARK} ct zone set 1
+  }
+}
+`;
+
 const nat = (options: PodOptions): string => `table inet istio-ambient-nat {
   chain prerouting {
     type nat hook prerouting priority -100; policy accept;
@@ -49,7 +70,7 @@ ${options.bypassInbound ? "" : inbound}  }
     type nat hook output priority -100; policy accept;
     ip daddr ${PROBE_V4} meta l4proto tcp accept
     ip6 daddr ${PROBE_V6} meta l4proto tcp accept
-    meta l4proto tcp meta mark & 0xfff == ${CONNECTION_MARK} accept
+${options.captureDns ? dns : ""}    meta l4proto tcp meta mark & 0xfff == ${CONNECTION_MARK} accept
     oifname "lo" ip daddr != 127.0.0.1 accept
     oifname "lo" ip6 daddr != ::1 accept
     ip daddr != 127.0.0.1 ${SYN} ${NOT_OURS} redirect to :15001
@@ -59,7 +80,8 @@ ${options.bypassInbound ? "" : inbound}  }
 `;
 
 /** One nft transaction that puts the pod's rules in place, replacing whatever version of them was there. */
-export const podRules = (options: PodOptions): string => `${POD_TABLES.map(drop).join("")}${mangle}${nat(options)}`;
+export const podRules = (options: PodOptions): string =>
+  `${POD_TABLES.map(drop).join("")}${mangle}${nat(options)}${options.captureDns ? raw : ""}`;
 
 /** One nft transaction that removes them; nothing happens where there are none. */
 export const removePodRules = (): string => POD_TABLES.map(drop).join("");

@@ -7,7 +7,7 @@ import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import type { ZdsExtension, ZdsRequest } from "@ambit/shared/wire/types.ts";
 import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wire/zds.ts";
 
-export type PodInfo = { readonly name: string; readonly namespace: string; readonly serviceAccount: string };
+export type PodInfo = ZdsWorkload;
 /** A pod for the snapshot; without a namespace fd ztunnel is only told to keep what it has. */
 export type SnapshotEntry = { readonly uid: string; readonly info: PodInfo; readonly netns: number | undefined; readonly ending: boolean };
 
