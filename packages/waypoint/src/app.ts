@@ -4,11 +4,14 @@ import { randomUUID } from "node:crypto";
 import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import { serveReadiness } from "@ambit/shared/admin/readiness.ts";
 import { serveAdmin } from "@ambit/shared/admin/server.ts";
+import { followRoots } from "@ambit/shared/ca/roots.ts";
 import { createCertStore } from "@ambit/shared/ca/store.ts";
+import { followRevocationLists } from "@ambit/shared/ca/watch.ts";
 import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
 import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
 import type { TunnelServer } from "@ambit/shared/hbone/types.ts";
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { meterCertificates, meterRevocations } from "@ambit/shared/proxy/certificate-metrics.ts";
 import type { Sources } from "@ambit/shared/proxy/sources.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
@@ -19,6 +22,7 @@ import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger, LogOutput } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
+import { createRevocations } from "@ambit/shared/tls/revocations.ts";
 import { adminRoutes } from "./admin/routes.ts";
 import type { WaypointConfig } from "./config.ts";
 import type { Self } from "./inbound/target.ts";
@@ -97,10 +101,14 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
     });
     const ready = createReadiness([STATE_GATE, CERT_GATE]);
 
+    const caLog = eventLog(logger.scope("ca"), "info");
     const sources = o.sources ?? waypointSources(config, { world, log: eventLog(logger.scope("xds"), "info") });
     scope.defer(() => sources.close());
-    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
+    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: caLog, tls: config.tls });
     scope.defer(() => certs.close());
+    const certificates = meterCertificates(metrics, certs, world);
+    const crl = meterRevocations(metrics);
+    const revocations = createRevocations(crl);
     const patterns = createPatterns();
     const state = createWaypointState(patterns, () => world.now());
     const origin = (): Origin => originOf(config, state.view);
@@ -110,6 +118,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       cert: (id) => certs.get(id),
       dial: (to, _from, signal) => dialTcp(to, { signal, timeoutMs: config.connectTimeoutMs, world }),
       world,
+      ...(config.crlPath === undefined ? {} : { peers: revocations.check("source") }),
     });
     scope.defer(() => pool.close());
     const proxy = createProxy({
@@ -142,6 +151,8 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
         listen: { port: config.ports.hbone, host },
         certs: () => certs.peek(identity),
         trustDomain: config.trustDomain,
+        trustDomainAliases: config.trustDomainAliases,
+        ...(config.crlPath === undefined ? {} : { peers: revocations.check("destination") }),
         onRequest: proxy.onTunnel,
         world,
         log: eventLog(logger.scope("hbone"), "info"),
@@ -177,12 +188,20 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       logger,
     });
     const admin = scope.use(await serveAdmin(config.ports.admin, routes));
-    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, metrics));
+    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, metrics, { before: certificates.refresh }));
     const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, ready.pending));
 
     const run = async (stop: AbortSignal): Promise<void> => {
       const work = new AbortController();
       const follower = sources.follow(state.types);
+      const roots = await followRoots({ roots: config.ca.roots, certs, world, log: caLog }, work.signal);
+      const lists =
+        config.crlPath === undefined
+          ? undefined
+          : await followRevocationLists(
+              { path: config.crlPath, world, log: caLog, certificates: certs.snapshot, onLists: revocations.load },
+              work.signal,
+            );
       // Fetched until it is there: a controller that comes up later than we do is ordinary.
       const certified = new Promise<void>((resolve) => {
         const stopListening = certs.onRenew(() => {
@@ -215,7 +234,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       await timer;
       telemetry.flush();
       work.abort(new Error("the waypoint is shutting down"));
-      await Promise.allSettled([becoming, ...tasks]);
+      await Promise.allSettled([becoming, ...tasks, roots.done, lists?.done]);
       log.info("stopped");
     };
     return {

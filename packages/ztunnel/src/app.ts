@@ -1,11 +1,14 @@
 // How is a ztunnel put together, run and ended? (the only file that wires everything)
 
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import { serveReadiness } from "@ambit/shared/admin/readiness.ts";
 import { serveAdmin } from "@ambit/shared/admin/server.ts";
+import { followRoots } from "@ambit/shared/ca/roots.ts";
 import { createCertStore } from "@ambit/shared/ca/store.ts";
 import { inNetns, ownNetns } from "@ambit/shared/linux/netns.ts";
 import { closeFd, socketIn } from "@ambit/shared/linux/socket.ts";
+import { meterCertificates } from "@ambit/shared/proxy/certificate-metrics.ts";
 import type { Sources } from "@ambit/shared/proxy/sources.ts";
 import { createReadiness } from "@ambit/shared/runtime/ready.ts";
 import { aborted } from "@ambit/shared/runtime/run.ts";
@@ -16,16 +19,20 @@ import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
 import { adminRoutes } from "./admin/routes.ts";
 import type { ZtunnelConfig } from "./config.ts";
+import { readResolver } from "./dns/run.ts";
 import { runZdsClient } from "./inpod/client.ts";
 import { createPodSet, type PodSet } from "./inpod/run.ts";
 import { ztunnelSources } from "./sources.ts";
 import { createStateFeed } from "./state/feed.ts";
+import { createHandover } from "./takeover/run.ts";
 import { createDataPlane } from "./thread/control.ts";
 import { threadCount } from "./thread/count.ts";
 import type { ThreadConfig } from "./thread/messages.ts";
 
 const STATE_GATE = "state manager";
 const PODS_GATE = "workload proxy manager";
+/** Open once it is known whom to ask for names that are not ours; each pod's own sockets belong to the gate of the pods. */
+const DNS_GATE = "dns proxy";
 /** Pending while a data thread is not there or does not answer: then connections wait. */
 const PROXY_TASK = "proxy";
 /** Below the second that a kubelet's probe waits. */
@@ -77,13 +84,17 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       .gauge({ name: "istio_build", help: "The build.", labels: ["component", "tag"] })
       .with({ component: "ztunnel", tag: config.version })
       .set(1);
-    const ready = createReadiness([STATE_GATE, PODS_GATE]);
+    const ready = createReadiness([STATE_GATE, PODS_GATE, DNS_GATE]);
+    const resolver = readResolver(config.dns);
+    ready.open(DNS_GATE);
+    for (const line of resolver.ignored) log.warn("resolv.conf has a line that names no server", { path: config.dns.resolvConf, line });
     const quit = new AbortController();
 
     const sources = given ?? ztunnelSources(config, { metrics, world, log: logger.scope("xds") });
     scope.defer(() => sources.close());
-    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info") });
+    const certs = createCertStore({ fetch: sources.fetchCertificate, world, log: eventLog(logger.scope("ca"), "info"), tls: config.tls });
     scope.defer(() => certs.close());
+    const certificates = meterCertificates(metrics, certs, world);
     const feed = createStateFeed();
     const count = threadCount({ cores: availableParallelism(), limit: config.threads.cpuLimit, ...config.threads });
     const plane = scope.use(createDataPlane({ count, config: threadConfig(config), world, logger, metrics, certs, feed }));
@@ -93,8 +104,10 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       world,
       log: logger.scope("inpod"),
       onReady: (up) => (up ? ready.open(PODS_GATE) : ready.close(PODS_GATE)),
-      start: (pod) => plane.pods.start(pod, []),
+      start: (pod) => handover.start(pod, plane.pods.start),
     });
+    const handover = createHandover({ dir: dirname(config.zdsPath), world, log: logger.scope("takeover"), find: pods.find });
+    scope.defer(() => handover.close());
 
     const routes = adminRoutes({
       dump: async () => ({
@@ -115,13 +128,15 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       return silent.length === 0 ? ready.pending() : [...ready.pending(), PROXY_TASK];
     };
     const admin = scope.use(await serveAdmin(config.ports.admin, routes));
-    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, plane.metrics));
+    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, plane.metrics, { before: certificates.refresh }));
     const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, pending));
 
     const run = async (stop: AbortSignal): Promise<void> => {
       const over = AbortSignal.any([stop, quit.signal]);
+      handover.begin();
       const follower = sources.follow(feed.types);
       const work = new AbortController();
+      const roots = await followRoots({ roots: config.ca.roots, certs, world, log: eventLog(logger.scope("ca"), "info") }, work.signal);
       const tasks = [follower.run(work.signal)];
       // Policies and workloads first: a pod is served only once they are known.
       const serving = Promise.all([plane.started(), follower.firstSync(over)]).then(async () => {
@@ -141,9 +156,11 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       } finally {
         log.info("shutting down", { drainMs: config.drainMs });
         ready.close(STATE_GATE);
+        // What we listen on is nobody's to take over any more: from here on it is closed.
+        handover.close();
         await pods.drain(config.drainMs);
         work.abort(new Error("ztunnel is shutting down"));
-        await Promise.allSettled([...tasks, ended, plane.settled()]);
+        await Promise.allSettled([...tasks, ended, roots.done, plane.settled()]);
         log.info("stopped");
       }
     };

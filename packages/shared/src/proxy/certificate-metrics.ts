@@ -3,6 +3,7 @@
 import type { CertStore } from "../ca/types.ts";
 import type { World } from "../runtime/world.ts";
 import type { GaugeChild, Metrics } from "../telemetry/metrics.ts";
+import type { RevocationEvents } from "../tls/revocations.ts";
 
 const STATES = ["Available", "Initializing", "Unavailable"] as const;
 
@@ -37,4 +38,19 @@ export const meterCertificates = (
       shown = now;
     },
   };
+};
+
+/** Istio's counters of what revocation lists have done. */
+export const meterRevocations = (metrics: Pick<Metrics, "counter">): RevocationEvents => {
+  const rejections = metrics.counter({
+    name: "istio_crl_policy_rejections_total",
+    help: "Connections refused or cut because a certificate of the peer is on a revocation list.",
+    labels: ["reporter"],
+  });
+  const untracked = metrics.counter({
+    name: "istio_crl_untracked_connections_total",
+    help: "Connections whose peer's certificates cannot be held against revocation lists.",
+    labels: ["reporter"],
+  });
+  return { rejected: (reporter) => rejections.with({ reporter }).add(), untracked: (reporter) => untracked.with({ reporter }).add() };
 };

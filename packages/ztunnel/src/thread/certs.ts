@@ -5,6 +5,7 @@ import { workloadCert } from "@ambit/shared/ca/workload-cert.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
+import type { TlsPolicy } from "@ambit/shared/tls/policy.ts";
 import { verifyTime } from "@ambit/shared/tls/verify.ts";
 import type { FromThread } from "./messages.ts";
 
@@ -18,12 +19,14 @@ export type CertMirror = Pick<CertStore, "get" | "peek" | "warm" | "forget" | "o
 export type CertMirrorOptions = {
   readonly tell: (message: Extract<FromThread, { kind: "want" | "forget" }>) => void;
   readonly world: Pick<World, "now">;
+  /** Under which peers are spoken with. */
+  readonly tls: TlsPolicy;
 };
 
 type Waiter = PromiseWithResolvers<WorkloadCert>;
 type Entry = { cert: WorkloadCert | undefined; readonly waiters: Set<Waiter> };
 
-export const createCertMirror = ({ tell, world }: CertMirrorOptions): CertMirror => {
+export const createCertMirror = ({ tell, world, tls }: CertMirrorOptions): CertMirror => {
   const entries = new Map<string, Entry>();
   const listeners = new Set<(cert: WorkloadCert) => void>();
 
@@ -80,7 +83,7 @@ export const createCertMirror = ({ tell, world }: CertMirrorOptions): CertMirror
     arrived: (identity, issued) => {
       const entry = entries.get(identity.uri);
       if (entry === undefined) return; // given up while it was on its way
-      const cert = workloadCert(identity, issued);
+      const cert = workloadCert(identity, issued, tls);
       if (!cert.ok) return fail(entry, cert.error);
       entry.cert = cert.value;
       settle(entry, (w) => w.resolve(cert.value));

@@ -3,6 +3,8 @@
 import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
+import { createDnsReports } from "../dns/reports.ts";
+import { readResolver, startHostResolver } from "../dns/run.ts";
 import { createIdentities } from "../identities.ts";
 import { TRAFFIC, type TrafficListener } from "../inpod/names.ts";
 import { type PodProxy, startPodProxy } from "../inpod/proxy.ts";
@@ -74,9 +76,13 @@ const text = (e: unknown): string => (e instanceof Error ? e.message : String(e)
 export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts): DataThread => {
   const { config } = setup;
   const log = logger.scope("proxy");
-  const reports = createConnectionReports(createThreadMetrics(tell), logger.scope("access"), world.now);
+  const metrics = createThreadMetrics(tell);
+  const reports = createConnectionReports(metrics, logger.scope("access"), world.now);
   const state = createMeshMirror();
-  const certs: CertMirror = createCertMirror({ tell, world });
+  const resolver = readResolver(config.dns);
+  const dns = { resolver, reports: createDnsReports(metrics), log: logger.scope("dns") };
+  const hosts = startHostResolver(resolver, metrics, world);
+  const certs: CertMirror = createCertMirror({ tell, world, tls: config.tls });
   const identities = createIdentities(certs);
   const pods = new Map<number, Served>();
   const handover: Handover = createHandover({
@@ -102,6 +108,8 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
       world,
       log,
       rbac: logger.scope("rbac"),
+      dns,
+      hosts,
     });
     const end = (): void => {
       served.proxy?.close();
@@ -190,6 +198,7 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
         break;
       }
       case "terminate":
+        pods.get(message.key)?.proxy?.terminate();
         break;
       case "certificate":
         certs.arrived(message.identity, message.issued);
