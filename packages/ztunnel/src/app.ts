@@ -6,6 +6,7 @@ import { serveReadiness } from "@ambit/shared/admin/readiness.ts";
 import { serveAdmin } from "@ambit/shared/admin/server.ts";
 import { followRoots } from "@ambit/shared/ca/roots.ts";
 import { createCertStore } from "@ambit/shared/ca/store.ts";
+import { followRevocationLists } from "@ambit/shared/ca/watch.ts";
 import { inNetns, ownNetns } from "@ambit/shared/linux/netns.ts";
 import { closeFd, socketIn } from "@ambit/shared/linux/socket.ts";
 import { meterCertificates } from "@ambit/shared/proxy/certificate-metrics.ts";
@@ -137,6 +138,19 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       const follower = sources.follow(feed.types);
       const work = new AbortController();
       const roots = await followRoots({ roots: config.ca.roots, certs, world, log: eventLog(logger.scope("ca"), "info") }, work.signal);
+      const lists =
+        config.crlPath === undefined
+          ? undefined
+          : await followRevocationLists(
+              {
+                path: config.crlPath,
+                world,
+                log: eventLog(logger.scope("ca"), "info"),
+                onLists: plane.revoke,
+                certificates: certs.snapshot,
+              },
+              work.signal,
+            );
       const tasks = [follower.run(work.signal)];
       // Policies and workloads first: a pod is served only once they are known.
       const serving = Promise.all([plane.started(), follower.firstSync(over)]).then(async () => {
@@ -160,7 +174,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
         handover.close();
         await pods.drain(config.drainMs);
         work.abort(new Error("ztunnel is shutting down"));
-        await Promise.allSettled([...tasks, ended, roots.done, plane.settled()]);
+        await Promise.allSettled([...tasks, ended, roots.done, lists?.done, plane.settled()]);
         log.info("stopped");
       }
     };

@@ -34,7 +34,7 @@ export type Pod = {
   readonly identity: SpiffeId;
   readonly net: PodNet;
   /** True from the moment the pod has been told to end. */
-  readonly dying?: () => boolean;
+  readonly dying: () => boolean;
   /** Every connection from the moment it is taken to its end: also those that still wait to know who the pod is, or dial. */
   readonly taken: Live<TakenConnection>;
   /** Those that were decided: policies are asked again for the inbound ones. */

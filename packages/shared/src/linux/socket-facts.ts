@@ -1,6 +1,6 @@
 // What is a socket that came from somebody else: its kind, its port, its network namespace, who is at the other end?
 
-import { errnoOf, LinuxError, syscall, trySyscall } from "./client.ts";
+import { addressText, errnoOf, LinuxError, syscall, trySyscall } from "./client.ts";
 import { type NetnsIdentity, netnsIdentity } from "./netns.ts";
 import { closeFd } from "./socket.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./sockopt.ts";
@@ -25,7 +25,8 @@ const option = (fd: number, name: number): number => {
 export type SocketFacts = {
   /** What comes in on it: TCP connections, UDP datagrams, or neither (a connection, say). */
   readonly takes: "tcp" | "udp" | "nothing";
-  /** The local port; 0 where it is not bound. */
+  /** The local address, "0.0.0.0" or "::" for every one, and the port; 0 where it is not bound. */
+  readonly ip: string;
   readonly port: number;
   readonly netns: NetnsIdentity;
 };
@@ -36,12 +37,13 @@ const takes = (fd: number): SocketFacts["takes"] => {
   return type === SOCK_STREAM && option(fd, SO_ACCEPTCONN) === 1 ? "tcp" : "nothing";
 };
 
-const localPort = (fd: number): number => {
+const localAddress = (fd: number, domain: number): { ip: string; port: number } => {
   const address = Buffer.alloc(28);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(address.length);
   syscall("getsockname", fd, address, length);
-  return address.readUInt16BE(2);
+  const bytes = domain === AF_INET ? address.subarray(4, 8) : address.subarray(8, 24);
+  return { ip: addressText(domain, bytes), port: address.readUInt16BE(2) };
 };
 
 /** As the kernel knows it (SIOCGSKNS needs CAP_NET_ADMIN). Throws LinuxError when the fd is no IPv4 or IPv6 socket. */
@@ -52,7 +54,7 @@ export const socketFacts = (fd: number): SocketFacts => {
   const netns = trySyscall("ioctl", fd, SIOCGSKNS, 0);
   if (netns < 0) throw new LinuxError("ioctl", -netns, "SIOCGSKNS");
   try {
-    return { takes: takes(fd), port: localPort(fd), netns: netnsIdentity(netns) };
+    return { takes: takes(fd), ...localAddress(fd, domain), netns: netnsIdentity(netns) };
   } finally {
     closeFd(netns);
   }

@@ -94,6 +94,19 @@ test("names are asked for once, and again after a reconnect", () => {
   });
 });
 
+test("a name that does not exist is asked for again when it is wanted again, and stays asked for over a reconnect", () => {
+  const s = create();
+  advance(s, { type: "connected" });
+  advance(s, { type: "subscribe", typeUrl: "A", names: ["x"] });
+  advance(s, told(response("A", "1", {}, ["x"])));
+  assert.deepEqual(said(advance(s, { type: "subscribe", typeUrl: "A", names: ["x"] })), [{ typeUrl: "A", subscribe: ["x"] }]);
+  assert.deepEqual(said(advance(s, { type: "subscribe", typeUrl: "A", names: ["x"] })), [], "its answer is under way");
+  assert.deepEqual(said(advance(s, { type: "connected" }))[1], { typeUrl: "A", subscribe: ["*", "x"], unsubscribe: ["*"] });
+  advance(s, told(response("A", "2", {}, ["x"])));
+  advance(s, told(response("A", "3", { x: "1" })));
+  assert.deepEqual(said(advance(s, { type: "subscribe", typeUrl: "A", names: ["x"] })), [], "it has come to exist");
+});
+
 test("a wildcard type has no names, and a type nobody asked for is refused", () => {
   const s = create();
   advance(s, { type: "connected" });

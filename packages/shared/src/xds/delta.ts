@@ -10,6 +10,8 @@ type TypeState = {
   readonly subscribe: Subscription;
   /** On-demand: the names asked for, which may be aliases. */
   readonly wanted: Set<string>;
+  /** Those of them that the server said not to exist: asked for again when somebody wants them again. */
+  readonly absent: Set<string>;
   /**
    * The version of every resource that was applied and not removed since; outlives the stream. "" is one that was only ever
    * refused: naming it makes the server send it again, or say that it is gone, also when that happened between two streams.
@@ -35,7 +37,7 @@ export const createDeltaState = (
 ): DeltaState => ({
   node,
   connected: false,
-  types: new Map(types.map((t) => [t.typeUrl, { ...t, wanted: new Set(), held: new Map(), synced: false }])),
+  types: new Map(types.map((t) => [t.typeUrl, { ...t, wanted: new Set(), absent: new Set(), held: new Map(), synced: false }])),
 });
 
 const request = (typeUrl: string, parts: Partial<DeltaRequest>): DeltaRequest => ({
@@ -69,7 +71,11 @@ const onResponse = (state: DeltaState, r: DeltaResponse, rejected: readonly Reje
   const bad = new Set(rejected.map((x) => x.name));
   // What was refused leaves the version that is still held, so the next stream is told the truth.
   for (const x of r.resources) if (!bad.has(x.name) || !t.held.has(x.name)) t.held.set(x.name, bad.has(x.name) ? "" : x.version);
-  for (const name of r.removed) t.held.delete(name);
+  for (const x of r.resources) for (const name of [x.name, ...x.aliases]) t.absent.delete(name);
+  for (const name of r.removed) {
+    t.held.delete(name);
+    if (t.wanted.has(name)) t.absent.add(name);
+  }
   t.synced = true;
   const message = rejected.map((x) => `${x.name}: ${x.reason}`).join("; ");
   return [request(r.typeUrl, { responseNonce: r.nonce, ...(rejected.length === 0 ? {} : { error: { code: INVALID_ARGUMENT, message } }) })];
@@ -78,7 +84,7 @@ const onResponse = (state: DeltaState, r: DeltaResponse, rejected: readonly Reje
 const onSubscribe = (state: DeltaState, typeUrl: string, names: readonly string[]): DeltaRequest[] => {
   const t = state.types.get(typeUrl);
   if (t === undefined || t.subscribe === "wildcard") return [];
-  const fresh = [...new Set(names)].filter((n) => !t.wanted.has(n));
+  const fresh = [...new Set(names)].filter((n) => !t.wanted.has(n) || t.absent.delete(n));
   for (const n of fresh) t.wanted.add(n);
   return state.connected && fresh.length > 0 ? [request(typeUrl, { subscribe: fresh })] : [];
 };
@@ -87,7 +93,10 @@ const onUnsubscribe = (state: DeltaState, typeUrl: string, names: readonly strin
   const t = state.types.get(typeUrl);
   if (t === undefined || t.subscribe === "wildcard") return [];
   const gone = [...new Set(names)].filter((n) => t.wanted.delete(n));
-  for (const n of gone) t.held.delete(n);
+  for (const n of gone) {
+    t.held.delete(n);
+    t.absent.delete(n);
+  }
   return state.connected && gone.length > 0 ? [request(typeUrl, { unsubscribe: gone })] : [];
 };
 

@@ -152,7 +152,7 @@ const serve = async (pod: Pod, deps: InboundDeps, request: IncomingRequest): Pro
     else deps.reports.open(traffic, startedAt).end(error);
     return;
   }
-  if (sendsElsewhere({ dying: pod.dying?.() === true }, request.headers)) {
+  if (sendsElsewhere({ dying: pod.dying() }, request.headers)) {
     const error = new MeshError("ELSEWHERE", "the pod is ending, and the caller has another endpoint to go to");
     answer(request, error);
     deps.reports.open(traffic, startedAt).end(error);

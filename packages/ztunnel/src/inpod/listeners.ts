@@ -26,7 +26,13 @@ export const TRAFFIC_LISTENERS: readonly ListenerSpec[] = [
 ];
 
 /** A socket that listens, or waits for datagrams, in the pod's namespace. */
-export type Listening = { readonly kind: "tcp" | "udp"; readonly port: number; readonly fd: number };
+export type Listening = {
+  readonly kind: "tcp" | "udp";
+  readonly port: number;
+  /** Where it is bound; another address than these serves no listener of ours. */
+  readonly at: ListenerSpec["at"] | "elsewhere";
+  readonly fd: number;
+};
 
 export type PodListeners = {
   /** What the thread takes dups of and accepts from. */
@@ -64,13 +70,13 @@ export const openListeners = (netns: Pick<Netns, "fd">, { specs, sockets, thread
   const unused = new Set(inherited);
   try {
     for (const spec of specs) {
-      const given = [...unused].filter((l) => l.kind === spec.kind && l.port === spec.port);
+      const given = [...unused].filter((l) => l.kind === spec.kind && l.port === spec.port && l.at === spec.at);
       for (const l of given) unused.delete(l);
       held.set(spec.name, given);
       // Without SO_REUSEPORT there can be one socket only: all threads accept from it.
       for (let left = given.length > 0 ? 0 : sockets.portReuse ? threads : 1; left > 0; left--) {
         const fd = createListener(netns.fd, sockets, spec);
-        if (fd !== undefined) given.push({ kind: spec.kind, port: spec.port, fd });
+        if (fd !== undefined) given.push({ kind: spec.kind, port: spec.port, at: spec.at, fd });
       }
     }
   } catch (e) {

@@ -10,9 +10,16 @@ import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { closeFd } from "@ambit/shared/linux/socket.ts";
 import { createLive } from "@ambit/shared/live/store.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
-import type { LocalWorkload, MeshView } from "@ambit/shared/state/view.ts";
+import type { MeshView } from "@ambit/shared/state/view.ts";
 import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
+import type { Revocations } from "@ambit/shared/tls/revocations.ts";
+import type { ZdsWorkload } from "@ambit/shared/wire/types.ts";
+import type { DnsConfig } from "../dns/config.ts";
+import type { HostResolver } from "../dns/hosts.ts";
+import { dnsFds } from "../dns/listen.ts";
+import { type PodDnsDeps, startPodDns } from "../dns/run.ts";
+import type { DnsServer } from "../dns/serve.ts";
 import { servePassthrough } from "../inbound/passthrough/serve.ts";
 import { type InboundDeps, serveInbound } from "../inbound/serve.ts";
 import type { ConnectionReports } from "../metrics.ts";
@@ -31,6 +38,8 @@ export type PodProxy = {
   take(listener: string, open: () => Socket): boolean;
   /** No new connections and GOAWAY; what is left is cut at the deadline. Resolves when nothing is left. */
   drain(deadlineMs: number): Promise<void>;
+  /** The pod has been told to end: GOAWAY on its tunnels, and callers who have another endpoint are asked to go there. */
+  terminate(): void;
   /** Cuts everything now. */
   close(): void;
 };
@@ -39,20 +48,29 @@ export type ProxyConfig = {
   readonly sockets: SocketConfig;
   readonly pool: Partial<TunnelPoolLimits>;
   readonly responseBaggage: boolean;
+  readonly clusterDomain: string;
+  readonly dns: DnsConfig;
+  /** Other names of our trust domain: their peers are ours. */
+  readonly trustDomainAliases: readonly string[];
 };
 
 export type ProxyDeps = {
   readonly state: Pick<MeshState, "view" | "onCommit"> & { readonly view: MeshView };
   readonly certs: Pick<CertStore, "get" | "peek" | "onRenew">;
+  /** Asked of every peer, and of live ones when the lists change; undefined: there are no lists. */
+  readonly revocations?: Pick<Revocations, "check"> | undefined;
   readonly reports: ConnectionReports;
   readonly world: World;
   readonly log: ScopedLogger;
   readonly rbac: ScopedLogger;
+  readonly dns: Pick<PodDnsDeps, "resolver" | "reports" | "log" | "demand">;
+  /** For endpoints that have only a host name. */
+  readonly hosts: HostResolver;
 };
 
 export type Described = {
   readonly uid: string;
-  readonly who: LocalWorkload;
+  readonly who: ZdsWorkload;
   readonly netns: Pick<Netns, "fd">;
   readonly identity: SpiffeId;
   /** Listening sockets by name (listeners.ts): the proxy's own, which it closes. */
@@ -125,11 +143,28 @@ const createFront = ({ fds, keep }: Described, serving: Serving, onError: (e: Er
   };
 };
 
+/** The pod's DNS, when there is to be any. */
+const startDns = async (pod: Pod, described: Described, config: ProxyConfig, deps: ProxyDeps): Promise<DnsServer | undefined> => {
+  if (!config.dns.enabled) return undefined;
+  return startPodDns(
+    { who: described.who, netns: described.netns, fds: dnsFds(config.dns, described.fds), workload: pod.workload },
+    {
+      clusterDomain: config.clusterDomain,
+      preferredNamespace: config.dns.preferredNamespace,
+      ipv6: config.sockets.ipv6,
+      mark: config.sockets.mark,
+    },
+    { ...deps.dns, view: deps.state.view, world: deps.world },
+  );
+};
+
 /** Serves the pod's listeners. Throws when one cannot be served; then none is left open. */
 export const startPodProxy = async (described: Described, config: ProxyConfig, deps: ProxyDeps): Promise<PodProxy> => {
   const { state, world, reports, certs } = deps;
   const net = createPodNet(described.netns, config.sockets, world);
+  let dying = false;
   const pod: Pod = {
+    dying: () => dying,
     uid: described.uid,
     who: described.who,
     identity: described.identity,
@@ -146,13 +181,16 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     dial: (to, _from, signal) => net.dial(to, { signal, halfOpen: false }),
     world,
     limits: config.pool,
+    ...(deps.revocations === undefined ? {} : { peers: deps.revocations.check("source") }),
   });
-  const outbound: OutboundDeps = { view: state.view, pool, reports, world };
+  const outbound: OutboundDeps = { view: state.view, pool, reports, world, hosts: deps.hosts };
   const inbound: InboundDeps = { view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
   const tunnels = takeTunnels({
     certs: () => certs.peek(pod.identity),
     trustDomain: pod.identity.trustDomain,
+    trustDomainAliases: config.trustDomainAliases,
+    ...(deps.revocations === undefined ? {} : { peers: deps.revocations.check("destination") }),
     onRequest: (request) => serveInbound(pod, inbound, request),
     world,
     log,
@@ -163,9 +201,12 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     hbone: { halfOpen: false, serve: (socket) => tunnels.take(socket) },
   };
   const front = createFront(described, serving, onError);
+  let dns: DnsServer | undefined;
   try {
+    dns = await startDns(pod, described, config, deps);
     await Promise.all([front.begin("outbound"), front.begin("passthrough")]);
   } catch (e) {
+    dns?.close();
     front.stop();
     tunnels.close();
     pool.close();
@@ -193,15 +234,20 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
       );
       const never = new AbortController().signal;
       // What was accepted before may still dial: the pool goes last.
-      await Promise.all([pod.taken.idle(never), tunnels.drain(deadlineMs)]);
+      await Promise.all([pod.taken.idle(never), tunnels.drain(deadlineMs), dns?.drain(deadlineMs)]);
       timer.abort();
       await expired;
       await pool.drain(0);
+    },
+    terminate: () => {
+      dying = true;
+      tunnels.goaway();
     },
     close: () => {
       stopAccepting();
       front.close();
       cut(new MeshError("DRAINED", "connection closed: the pod is served no more"));
+      dns?.close();
       tunnels.close();
       pool.close();
     },

@@ -3,10 +3,9 @@
 import { adoptNetns, type Netns, type NetnsIdentity } from "@ambit/shared/linux/netns.ts";
 import { closeFd } from "@ambit/shared/linux/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
-import type { LocalWorkload } from "@ambit/shared/state/view.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
-import type { ZdsRequest } from "@ambit/shared/wire/types.ts";
+import type { ZdsRequest, ZdsWorkload } from "@ambit/shared/wire/types.ts";
 import type { ZdsAnswer, ZdsHandler } from "./client.ts";
 import type { Listening } from "./listeners.ts";
 import { FIRST_SESSION, type KnownPods, type PodAction, type Session, step } from "./reconcile.ts";
@@ -33,18 +32,19 @@ export type PodSet = ZdsHandler & {
   /** All pods at once: no new connections, then what is left is cut at the deadline. */
   drain(deadlineMs: number): Promise<void>;
   list(): readonly ServedPod[];
+  find(uid: string): ServedPod | undefined;
 };
 
 export type ServedPod = {
   readonly uid: string;
-  readonly who: LocalWorkload;
+  readonly who: ZdsWorkload;
   readonly netns: NetnsIdentity;
   readonly proxy: PodHandle | undefined;
 };
 
 export type PodSetOptions = {
   /** Starts serving in the namespace, which stays open until the proxy is closed. */
-  readonly start: (pod: { uid: string; who: LocalWorkload; netns: Netns }) => Promise<PodHandle>;
+  readonly start: (pod: { uid: string; who: ZdsWorkload; netns: Netns }) => Promise<PodHandle>;
   readonly metrics: Metrics;
   readonly world: World;
   readonly log: ScopedLogger;
@@ -53,7 +53,7 @@ export type PodSetOptions = {
 };
 
 type Entry = {
-  readonly who: LocalWorkload;
+  readonly who: ZdsWorkload;
   readonly netns: Netns;
   proxy: PodHandle | undefined;
   /** The start under way, which all who want the pod started share: two proxies of one pod would split its connections. */
@@ -129,7 +129,7 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     });
     return entry.starting;
   };
-  const start = (uid: string, who: LocalWorkload, netns: Netns): Promise<string> => {
+  const start = (uid: string, who: ZdsWorkload, netns: Netns): Promise<string> => {
     const pending = entries.get(uid);
     if (pending !== undefined) {
       netns[Symbol.dispose](); // the same pod announced again: its namespace is held already
@@ -140,9 +140,13 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     return tryStart(uid, entry);
   };
 
-  const carryOut = async (action: PodAction, announced: { who: LocalWorkload; netns: Netns } | undefined): Promise<string> => {
+  const carryOut = async (action: PodAction, announced: { who: ZdsWorkload; netns: Netns } | undefined): Promise<string> => {
     if (action.kind === "stop") {
       await stop(action.uid, "the agent does not name it any more");
+      return "";
+    }
+    if (action.kind === "terminate") {
+      entries.get(action.uid)?.proxy?.terminate();
       return "";
     }
     if (announced === undefined) return `failure to start proxy: nothing came with the announcement of ${action.uid}`;
@@ -159,7 +163,7 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
       return { error: `the file descriptor that came is not a network namespace: ${text(e)}`, hangUp: true };
     }
     const next = step(session, known(), { request, netns: netns?.identity });
-    const takes = next.kind === "accept" && next.actions.some((a) => a.kind !== "stop");
+    const takes = next.kind === "accept" && next.actions.some((a) => a.kind === "start" || a.kind === "replace");
     if (!takes) netns?.[Symbol.dispose]();
     if (next.kind === "refuse") return { error: next.error, hangUp: true };
     session = next.session;
@@ -169,6 +173,8 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
     report();
     return { error, hangUp: false };
   };
+
+  const servedPod = (uid: string, e: Entry): ServedPod => ({ uid, who: e.who, netns: e.netns.identity, proxy: e.proxy });
 
   return {
     onRequest,
@@ -197,6 +203,10 @@ export const createPodSet = (options: PodSetOptions): PodSet => {
       await Promise.all([...entries.values()].map((e) => e.proxy?.drain(deadlineMs)));
       await Promise.all([...entries.keys()].map((uid) => stop(uid, "shutting down")));
     },
-    list: () => [...entries].map(([uid, e]) => ({ uid, who: e.who, netns: e.netns.identity, proxy: e.proxy })),
+    list: () => [...entries].map(([uid, e]) => servedPod(uid, e)),
+    find: (uid) => {
+      const entry = entries.get(uid);
+      return entry === undefined ? undefined : servedPod(uid, entry);
+    },
   };
 };

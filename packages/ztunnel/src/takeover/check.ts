@@ -2,9 +2,12 @@
 
 import { type NetnsIdentity, sameNetns } from "@ambit/shared/linux/netns.ts";
 import type { SocketFacts } from "@ambit/shared/linux/socket-facts.ts";
+import type { Listening } from "../inpod/listeners.ts";
 
-/** A socket that a pod's connections or datagrams come in on. */
-export type Listening = { readonly kind: "tcp" | "udp"; readonly port: number; readonly fd: number };
+const PLACES: Readonly<Record<string, Listening["at"]>> = { "0.0.0.0": "any", "::": "any", "127.0.0.1": "127.0.0.1", "::1": "::1" };
+
+/** Where the socket takes what comes in. */
+export const placeOf = (ip: string): Listening["at"] => PLACES[ip] ?? "elsewhere";
 
 /** undefined: it may. Else why not: serving another pod's socket would serve its traffic as this pod's. */
 export const objection = (facts: SocketFacts, netns: NetnsIdentity): string | undefined => {

@@ -11,7 +11,8 @@ import { peerUid, socketFacts } from "@ambit/shared/linux/socket-facts.ts";
 import type { Result } from "@ambit/shared/runtime/result.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import { type Listening, objection } from "./check.ts";
+import type { Listening } from "../inpod/listeners.ts";
+import { objection, placeOf } from "./check.ts";
 import { type Answer, decodeAnswer, encodeAsk, MAX_MESSAGE } from "./messages.ts";
 import { newestFirst } from "./names.ts";
 
@@ -121,7 +122,7 @@ const checked = (fds: readonly number[], netns: NetnsIdentity, log: ScopedLogger
     try {
       const facts = socketFacts(fd);
       why = objection(facts, netns);
-      if (why === undefined && facts.takes !== "nothing") return [{ kind: facts.takes, port: facts.port, fd }];
+      if (why === undefined && facts.takes !== "nothing") return [{ kind: facts.takes, port: facts.port, at: placeOf(facts.ip), fd }];
     } catch (e) {
       why = text(e);
     }

@@ -8,7 +8,7 @@ import { closeFd } from "@ambit/shared/linux/socket.ts";
 import { peerUid } from "@ambit/shared/linux/socket-facts.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import type { Listening } from "./check.ts";
+import type { Listening } from "../inpod/listeners.ts";
 import { decodeAsk, encodeAnswer, MAX_MESSAGE } from "./messages.ts";
 import { offerName } from "./names.ts";
 

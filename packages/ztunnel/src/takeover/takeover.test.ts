@@ -14,7 +14,7 @@ import { closeFd, dupFd, listenSocket, socketIn } from "@ambit/shared/linux/sock
 import { socketFacts } from "@ambit/shared/linux/socket-facts.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { createLogger } from "@ambit/shared/telemetry/log.ts";
-import type { Listening } from "./check.ts";
+import type { Listening } from "../inpod/listeners.ts";
 import { createSuccession } from "./client.ts";
 import { encodeAnswer } from "./messages.ts";
 import { type Offered, offerListeners } from "./server.ts";
@@ -29,7 +29,7 @@ const openFds = (): number => readdirSync("/proc/self/fd").length;
 
 const listener = (): Listening => {
   const fd = listenSocket({ family: "ipv4", bind: { ip: "127.0.0.1", port: 0 } });
-  return { kind: "tcp", port: socketFacts(fd).port, fd };
+  return { kind: "tcp", port: socketFacts(fd).port, at: "127.0.0.1", fd };
 };
 const here = (() => {
   using own = ownNetns();
@@ -54,7 +54,7 @@ test("what waits in the old one's queue is served by the new one after the old h
   const [given, ...more] = await succession.ask("u", here);
   assert.deepEqual(more, []);
   assert.ok(given !== undefined && given.fd !== old.fd);
-  assert.deepEqual([given.kind, given.port], ["tcp", old.port]);
+  assert.deepEqual([given.kind, given.port, given.at], ["tcp", old.port, "127.0.0.1"]);
   offer.close();
   closeFd(old.fd);
   const server = createServer((s) => s.end("served by the new one")).listen({ fd: given.fd });
@@ -94,7 +94,7 @@ test("a socket that does not listen, or of no network, is closed and not served;
   const idle = socketIn({ family: "ipv4" });
   const udp = socketIn({ family: "ipv4", type: "udp", bind: { ip: "127.0.0.1", port: 0 } });
   const unix = listenSeqpacket(join(dir, "x"));
-  const listening = [idle, udp, unix].map((fd): Listening => ({ kind: "tcp", port: 15001, fd }));
+  const listening = [idle, udp, unix].map((fd): Listening => ({ kind: "tcp", port: 15001, at: "any", fd }));
   const offer = offering(dir, { u: { netns: here, listening } });
   const succession = createSuccession({ dir, world, log });
   const given = await succession.ask("u", here);

@@ -3,12 +3,14 @@
 import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
+import { createRevocations } from "@ambit/shared/tls/revocations.ts";
 import { createDnsReports } from "../dns/reports.ts";
 import { readResolver, startHostResolver } from "../dns/run.ts";
 import { createIdentities } from "../identities.ts";
 import { TRAFFIC, type TrafficListener } from "../inpod/names.ts";
 import { type PodProxy, startPodProxy } from "../inpod/proxy.ts";
 import { createConnectionReports } from "../metrics.ts";
+import { revocationEvents } from "../policy/revocation.ts";
 import { concernsPolicy, recheck } from "../policy/watch.ts";
 import { createMeshMirror } from "../state/mirror.ts";
 import type { ConnectionKind } from "./balance.ts";
@@ -78,6 +80,7 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
   const log = logger.scope("proxy");
   const metrics = createThreadMetrics(tell);
   const reports = createConnectionReports(metrics, logger.scope("access"), world.now);
+  const revocations = config.crlPath === undefined ? undefined : createRevocations(revocationEvents(metrics));
   const state = createMeshMirror();
   const resolver = readResolver(config.dns);
   const dns = { resolver, reports: createDnsReports(metrics), log: logger.scope("dns") };
@@ -104,6 +107,7 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
     const starting = startPodProxy({ uid: about.uid, who: about.who, identity: about.identity, netns, fds, keep }, config, {
       state,
       certs,
+      revocations,
       reports,
       world,
       log,
@@ -206,6 +210,12 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
       case "no-certificate":
         certs.failed(message.identity, message.error);
         break;
+      case "revocations": {
+        const read = revocations?.load(message.file);
+        // The control thread has read the same file: never seen.
+        if (read?.ok === false) log.error("revocation lists cannot be read", { error: read.error });
+        break;
+      }
       case "levels":
         logger.resetLevels();
         logger.setLevels(message.levels);
