@@ -92,6 +92,7 @@ const feedsOf = (options: SourcesOptions): { readonly builtIn: readonly Feed[]; 
       ours(RESOURCES.httpRoutes, inputs.httpRoutes),
       ours(RESOURCES.authorizationPolicies, inputs.authorizationPolicies),
       ours(RESOURCES.peerAuthentications, inputs.peerAuthentications),
+      ours(RESOURCES.requestAuthentications, inputs.requestAuthentications),
     ],
   };
 };

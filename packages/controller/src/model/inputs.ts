@@ -4,7 +4,7 @@ import type { Deployment } from "@ambit/shared/kube/objects/apps.ts";
 import type { Namespace, Node, Service, ServiceAccount } from "@ambit/shared/kube/objects/core.ts";
 import type { EndpointSlice } from "@ambit/shared/kube/objects/discovery.ts";
 import type { Gateway, GatewayClass, HTTPRoute } from "@ambit/shared/kube/objects/gateway.ts";
-import type { AuthorizationPolicy, PeerAuthentication } from "@ambit/shared/kube/objects/istio.ts";
+import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from "@ambit/shared/kube/objects/istio.ts";
 import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import type { Pod } from "@ambit/shared/kube/objects/pod.ts";
 import type { Graph } from "../collections/core.ts";
@@ -25,6 +25,8 @@ export type InputTypes = {
   readonly httpRoutes: HTTPRoute;
   readonly authorizationPolicies: AuthorizationPolicy;
   readonly peerAuthentications: PeerAuthentication;
+  /** Only to see to what they are attached. */
+  readonly requestAuthentications: RequestAuthentication;
 };
 
 /** Keyed by "namespace/name", or "name" for cluster-wide kinds. */
@@ -45,6 +47,7 @@ export const createInputs = (graph: Graph): Inputs => {
     httpRoutes: input("HTTPRoutes"),
     authorizationPolicies: input("AuthorizationPolicies"),
     peerAuthentications: input("PeerAuthentications"),
+    requestAuthentications: input("RequestAuthentications"),
   };
 };
 

@@ -12,6 +12,7 @@ import { lookup } from "../collections/lookup.ts";
 import type { WantedStatus } from "../gateway/conditions.ts";
 import { httpRoutes } from "../gateway/port-routes.ts";
 import type { CompiledRoute } from "../gateway/routes.ts";
+import { attachments } from "./attachments.ts";
 import { type L4Policy, type L7Policy, toL4Policy, toL7Policy } from "./authorization.ts";
 import { selectingServices, sliceTargets } from "./endpoints.ts";
 import type { Inputs } from "./inputs.ts";
@@ -92,7 +93,8 @@ const places = (graph: Graph, inputs: Inputs, given: { readonly settings: MeshSe
   const namespaces = namespaceInfos(graph, inputs.namespaces);
   const nodes = nodeInfos(graph, inputs.nodes);
   const bindable = waypoints(graph, inputs, settings);
-  const services = kubeServices(graph, { services: inputs.services, namespaces, waypoints: bindable }, settings);
+  const attached = attachments(graph, { l7: who.l7, requestAuthentications: inputs.requestAuthentications }, settings.rootNamespace);
+  const services = kubeServices(graph, { services: inputs.services, namespaces, waypoints: bindable, attachments: attached }, settings);
 
   const selecting = selectingServices(graph, inputs.services, settings);
   const selectingByNamespace = lookup({ graph, name: "SelectingByNamespace", from: selecting, keysOf: (s) => [s.namespace], equal });

@@ -1,6 +1,7 @@
 // What do we say to a Service about its waypoint? (istio.io/WaypointBound, ambient-l4 section 7.3)
 
 import { condition, type WantedStatus } from "../gateway/conditions.ts";
+import { REQUIRE_WAYPOINT } from "./require-waypoint.ts";
 import type { BoundService } from "./services.ts";
 import { waypointKey } from "./waypoints.ts";
 
@@ -15,6 +16,14 @@ const boundMessage = (b: BoundService): string => {
   return `Successfully attached to waypoint ${waypointKey(b.binding.waypoint)}${ingress}${canary}`;
 };
 
+/** What becomes of its traffic meanwhile, when the waypoint is a must. */
+const refusedMessage = (b: BoundService, message: string): string =>
+  b.requirement.because === undefined
+    ? message
+    : `${message}. Traffic to this service is refused until then, because ${b.requirement.because} (${REQUIRE_WAYPOINT}: "false" would let it pass by)`;
+
+const problems = (b: BoundService): string => b.requirement.problems.map((p) => ` ${p}.`).join("");
+
 /** A Service that asked for no waypoint gets no condition; one that it had is taken away. */
 export const serviceStatus = (b: BoundService): WantedStatus => ({
   resource: "services",
@@ -24,8 +33,15 @@ export const serviceStatus = (b: BoundService): WantedStatus => ({
   owned: [WAYPOINT_BOUND],
   conditions:
     b.binding.kind === "bound"
-      ? [condition(WAYPOINT_BOUND, true, { reason: "WaypointAccepted", message: boundMessage(b) })]
+      ? [condition(WAYPOINT_BOUND, true, { reason: "WaypointAccepted", message: `${boundMessage(b)}${problems(b)}` })]
       : b.binding.kind === "refused"
-        ? [condition(WAYPOINT_BOUND, false, { reason: b.binding.reason, message: b.binding.message })]
-        : [],
+        ? [condition(WAYPOINT_BOUND, false, { reason: b.binding.reason, message: `${refusedMessage(b, b.binding.message)}${problems(b)}` })]
+        : b.requirement.because === undefined
+          ? []
+          : [
+              condition(WAYPOINT_BOUND, false, {
+                reason: "WaypointIsNotReady",
+                message: `${refusedMessage(b, b.requirement.rules?.missing ?? "")}${problems(b)}`,
+              }),
+            ],
 });

@@ -7,14 +7,21 @@ import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { Collection, Graph } from "../collections/core.ts";
 import { derive } from "../collections/derive.ts";
 import { sameData } from "../collections/equal.ts";
+import type { Attachment } from "./attachments.ts";
 import { ANNOTATION, LABEL } from "./labels.ts";
 import type { NamespaceInfo } from "./namespaces.ts";
 import { appProtocolOf, protocolWord } from "./protocols.ts";
+import { missingWaypoint, type Requirement, waypointRequirement } from "./require-waypoint.ts";
 import { type MeshSettings, serviceHostname } from "./settings.ts";
 import { type Binding, bindWaypoint, type Waypoint } from "./waypoints.ts";
 
 /** A Service with what was decided about its waypoint. */
-export type BoundService = { readonly service: Service; readonly ports: readonly NamedPort[]; readonly binding: Binding };
+export type BoundService = {
+  readonly service: Service;
+  readonly ports: readonly NamedPort[];
+  readonly binding: Binding;
+  readonly requirement: Requirement;
+};
 export type NamedPort = { readonly name: string; readonly port: number; readonly appProtocol: string | undefined };
 
 export const isTcp = (p: { readonly protocol?: string }): boolean => p.protocol === undefined || p.protocol === "TCP";
@@ -72,15 +79,18 @@ const weightedWaypointsOf = (binding: Binding): readonly WeightedWaypoint[] => {
 /** undefined for ExternalName: it is a DNS alias, not a destination of ours. */
 const toBoundService = (
   s: KubeService,
-  known: { readonly namespace: NamespaceInfo | undefined; readonly binding: Binding },
+  known: { readonly namespace: NamespaceInfo | undefined; readonly binding: Binding; readonly requirement: Requirement },
   settings: MeshSettings,
 ): BoundService | undefined => {
   if (s.spec.type === "ExternalName") return undefined;
   const { namespace = "", name, labels = {} } = s.metadata;
   const ports = (s.spec.ports ?? []).filter(isTcp);
   const ingress = labels[LABEL.ingressUseWaypoint] ?? known.namespace?.labels[LABEL.ingressUseWaypoint];
+  const { rules } = known.requirement;
+  const nowhere = rules?.required === true ? missingWaypoint(known.binding, namespace, settings) : undefined;
   return {
     binding: known.binding,
+    requirement: known.requirement,
     ports: ports.map((p) => ({ name: p.name ?? "", port: p.port, appProtocol: protocolWord(p) })),
     service: {
       name,
@@ -90,13 +100,14 @@ const toBoundService = (
       cidrs: [],
       ports: ports.map(toPort),
       subjectAltNames: [],
-      waypoint: known.binding.kind === "bound" ? known.binding.address : undefined,
+      waypoint: known.binding.kind === "bound" ? known.binding.address : nowhere,
       weightedWaypoints: weightedWaypointsOf(known.binding),
       loadBalancing: loadBalancingOf(s, known.namespace),
       ipFamilies: familiesOf(s),
       canonical: true,
       ingressUseWaypoint: ingress === "true",
       visibility: "PUBLIC",
+      ...(rules === undefined ? {} : { waypointRules: rules }),
     },
   };
 };
@@ -109,6 +120,7 @@ export const kubeServices = (
     readonly services: Collection<KubeService>;
     readonly namespaces: Collection<NamespaceInfo>;
     readonly waypoints: Collection<Waypoint>;
+    readonly attachments: Collection<readonly Attachment[]>;
   },
   settings: MeshSettings,
 ): Collection<BoundService> =>
@@ -117,16 +129,18 @@ export const kubeServices = (
       graph,
       name: "KubeServices",
       from: from.services,
-      reads: [from.namespaces, from.waypoints],
+      reads: [from.namespaces, from.waypoints, from.attachments],
       key: boundServiceKey,
       equal: sameData,
     },
     (get, s) => {
       const namespace = get.one(from.namespaces, s.metadata.namespace ?? "");
-      const { labels = {}, annotations = {} } = s.metadata;
+      const { labels = {}, annotations = {}, name } = s.metadata;
       const what = { kind: "service", namespace: s.metadata.namespace ?? "", labels, annotations } as const;
       const binding = bindWaypoint(what, namespace, (key) => get.one(from.waypoints, key));
-      const bound = toBoundService(s, { namespace, binding }, settings);
+      const attached = (target: string): readonly string[] => (get.one(from.attachments, target) ?? []).map((a) => a.policy);
+      const requirement = waypointRequirement({ service: { ...what, name }, namespace, binding, attached });
+      const bound = toBoundService(s, { namespace, binding, requirement }, settings);
       return bound === undefined ? [] : [bound];
     },
   );

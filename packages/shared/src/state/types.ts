@@ -66,6 +66,16 @@ export type LoadBalancing = {
 export type IpFamilies = "AUTOMATIC" | "IPV4_ONLY" | "IPV6_ONLY" | "DUAL";
 export type WeightedWaypoint = { readonly destination: GatewayAddress; readonly weight: number };
 
+/** What Ambit asks of those who call a service with a waypoint, beyond Istio's rules (ambit.dev/require-waypoint, ambit.dev/uncaptured). */
+export type WaypointRules = {
+  /** Never passed by: while it cannot be had, the service is not reached at all. */
+  readonly required: boolean;
+  /** Why it cannot be had now; "" while it can. Nothing reaches a service that requires one meanwhile. */
+  readonly missing: string;
+  /** What its endpoints do with clients that come in plaintext, past the waypoint: take them, or refuse them. */
+  readonly uncaptured: "allow" | "refuse";
+};
+
 export type Service = {
   readonly name: string;
   readonly namespace: string;
@@ -82,6 +92,8 @@ export type Service = {
   readonly canonical: boolean;
   readonly ingressUseWaypoint: boolean;
   readonly visibility: "PUBLIC" | "NAMESPACE";
+  /** Absent: as in Istio, where a service whose waypoint is not told of is reached directly. */
+  readonly waypointRules?: WaypointRules;
 };
 
 /** A workload as an endpoint of a service, with the ports it serves it on. */

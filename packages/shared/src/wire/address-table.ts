@@ -52,6 +52,9 @@ const LOAD_BALANCING = table("LoadBalancing", {
 });
 const WEIGHTED_WAYPOINT = table("WeightedWaypoint", { 1: ["destination", { message: GATEWAY }], 2: ["weight", "uint32"] });
 
+const ANY = table("Any", { 1: ["typeUrl", "string"], 2: ["value", "bytes"] });
+const EXTENSION = table("Extension", { 1: ["name", "string"], 2: ["config", { message: ANY }] });
+
 const SERVICE = table("Service", {
   1: ["name", "string"],
   2: ["namespace", "string"],
@@ -62,6 +65,7 @@ const SERVICE = table("Service", {
   7: ["waypoint", { message: GATEWAY }],
   8: ["loadBalancing", { message: LOAD_BALANCING }],
   9: ["ipFamilies", "int32"],
+  10: ["extensions", { repeated: { message: EXTENSION } }],
   11: ["canonical", "bool"],
   12: ["ingressUseWaypoint", "bool"],
   13: ["weightedWaypoints", { repeated: { message: WEIGHTED_WAYPOINT } }],

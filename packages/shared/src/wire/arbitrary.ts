@@ -85,7 +85,11 @@ export const anyService: fc.Arbitrary<Service> = record({
   canonical: fc.boolean(),
   ingressUseWaypoint: fc.boolean(),
   visibility: fc.constantFrom("PUBLIC" as const, "NAMESPACE" as const),
-});
+}).chain((service) =>
+  maybe(record({ required: fc.boolean(), missing: text, uncaptured: fc.constantFrom("allow" as const, "refuse" as const) })).map(
+    (waypointRules) => (waypointRules === undefined ? service : { ...service, waypointRules }),
+  ),
+);
 
 const anyValueString = (kinds: readonly ("exact" | "prefix" | "suffix" | "template")[]): fc.Arbitrary<StringMatch> =>
   fc.oneof(record({ kind: fc.constantFrom(...kinds), value: text }), fc.constant({ kind: "presence" as const }));

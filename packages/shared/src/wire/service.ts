@@ -16,6 +16,8 @@ import {
 } from "./gateway.ts";
 import { at, each, names, readCidr, readIp, readName } from "./read.ts";
 
+import { readWaypointRules, type WireExtension, writeWaypointRules } from "./waypoint-rules.ts";
+
 export type WireService = {
   name: string;
   namespace: string;
@@ -30,6 +32,7 @@ export type WireService = {
   ingressUseWaypoint: boolean;
   weightedWaypoints: { destination?: WireGatewayAddress | null; weight: number }[];
   visibility: number;
+  extensions: WireExtension[];
 };
 
 type Block = { readonly network: string; readonly cidr: Cidr };
@@ -101,6 +104,7 @@ export const writeService = (s: Service): WireService => ({
   ingressUseWaypoint: s.ingressUseWaypoint,
   weightedWaypoints: s.weightedWaypoints.map((w) => ({ destination: writeGateway(w.destination), weight: w.weight })),
   visibility: visibilities.write(s.visibility),
+  extensions: writeWaypointRules(s.waypointRules),
 });
 
 export const readService = (s: WireService): Result<Service> =>
@@ -120,9 +124,11 @@ export const readService = (s: WireService): Result<Service> =>
       ipFamilies: ipFamilies.read("ip_families", s.ipFamilies),
       weightedWaypoints: each("weighted_waypoints", s.weightedWaypoints, readWeighted),
       visibility: visibilities.read("visibility", s.visibility),
+      waypointRules: readWaypointRules(s.extensions),
     }),
-    (read) => ({
+    ({ waypointRules, ...read }) => ({
       ...read,
+      ...(waypointRules === undefined ? {} : { waypointRules }),
       name: s.name,
       subjectAltNames: [...s.subjectAltNames],
       canonical: s.canonical,

@@ -304,6 +304,48 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "require-waypoint: a service that must have its waypoint is not reached without it",
+    to: "127.0.0.3:80",
+    services: [
+      aService("s", "127.0.0.3", {
+        waypoint: waypointByHost("ns", "gone.ns.svc.cluster.local"),
+        waypointRules: { required: true, missing: "waypoint ns/gone does not exist", uncaptured: "refuse" },
+      }),
+    ],
+    workloads: [aWorkload("dest", "127.0.0.2", serving("s"))],
+    expect: {
+      kind: "reject",
+      code: "WAYPOINT_UNAVAILABLE",
+      detail: "service ns/s.ns.svc.cluster.local is reached through its waypoint only: waypoint ns/gone does not exist",
+      found: "service",
+      service: "s",
+      workload: undefined,
+    },
+  },
+  {
+    name: "require-waypoint: with its waypoint it is reached as any other",
+    to: "127.0.0.3:80",
+    services: [
+      aService("s", "127.0.0.3", {
+        waypoint: waypointByIp("127.0.10.1"),
+        waypointRules: { required: true, missing: "", uncaptured: "refuse" },
+      }),
+      waypointService,
+    ],
+    workloads: [waypointEndpoint],
+    expect: {
+      kind: "hbone",
+      via: "127.0.0.10:15008",
+      authority: "127.0.0.3:80",
+      expect: [id("waypoint-sa")],
+      why: "service-waypoint",
+      to: undefined,
+      found: "service",
+      service: "s",
+      workload: "waypoint",
+    },
+  },
+  {
     name: "svc_waypoint: the caller is an instance of that waypoint",
     to: "127.0.0.3:80",
     source: waypointEndpoint,

@@ -75,9 +75,14 @@ export const planOutbound = (view: MeshView, dial: OutboundDial, random: () => n
 
   const address = resolveAddress(view, { network: source.network, ip: to.ip, clientNamespace: source.namespace });
   if (address.kind === "service") {
-    const waypoint = chooseWaypoint(address.service, random);
-    const trail: Trail = { ...NOTHING, found: "service", service: address.service };
-    if (waypoint !== undefined && !isInstanceOf(view, source, waypoint))
+    const { service } = address;
+    const waypoint = chooseWaypoint(service, random);
+    const trail: Trail = { ...NOTHING, found: "service", service };
+    const ownWaypoint = waypoint !== undefined && isInstanceOf(view, source, waypoint);
+    const missing = service.waypointRules?.missing ?? "";
+    if (missing !== "" && !ownWaypoint)
+      return reject("WAYPOINT_UNAVAILABLE", `service ${serviceKey(service)} is reached through its waypoint only: ${missing}`, trail);
+    if (waypoint !== undefined && !ownWaypoint)
       return planWaypoint(view, dial, { waypoint, why: "service-waypoint", authority: to, trail }, random);
   }
 

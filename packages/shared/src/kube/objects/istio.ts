@@ -52,6 +52,14 @@ export type PeerAuthentication = KubeObject & {
   };
   readonly status?: IstioStatus;
 };
+export type RequestAuthentication = KubeObject & {
+  readonly spec?: {
+    readonly selector?: { readonly matchLabels?: Labels };
+    readonly targetRef?: PolicyTargetReference;
+    readonly targetRefs?: readonly PolicyTargetReference[];
+  };
+  readonly status?: IstioStatus;
+};
 export type WorkloadEntrySpec = {
   readonly address?: string;
   readonly ports?: Readonly<Record<string, number>>;
