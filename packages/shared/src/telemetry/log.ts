@@ -1,12 +1,17 @@
 // Where do log events go, and who may write them?
 
-import { pino } from "pino";
 import type { Result } from "../runtime/result.ts";
 import { enabled, formatLevels, type Levels, parseLevels } from "./log-levels.ts";
 import { type Fields, jsonLine, type LogLevel, rfc3339Micros, textLine } from "./log-line.ts";
+import { type BatchedOutput, batchedOutput } from "./output.ts";
 
 export type LogFormat = "text" | "json";
-export type LogOutput = { write(line: string): void };
+export type LogOutput = {
+  /** One line or several, each with its newline. */
+  write(lines: string): void;
+  /** Where lines may be lost: tells how many were, once lines can be written again. */
+  onLost?(listener: (lines: number) => void): void;
+};
 
 export type ScopedLogger = {
   debug(message: string, fields?: Fields): void;
@@ -30,8 +35,8 @@ export type Logger = {
 
 export type LoggerOptions = { readonly format: LogFormat; readonly level?: string; readonly out: LogOutput; readonly now?: () => number };
 
-/** Standard output through pino's writer: buffered and non-blocking; `flushSync` before exit. */
-export const standardOutput = (): LogOutput & { flushSync(): void } => pino.destination({ fd: 1, sync: false });
+/** Standard output: batched, bounded, and never waited for (output.ts); `flushSync` before exit. */
+export const standardOutput = (): BatchedOutput => batchedOutput({ fd: 1 });
 
 const microsNow = (): number => (performance.timeOrigin + performance.now()) * 1000;
 
@@ -46,6 +51,7 @@ export const createLogger = (options: LoggerOptions): Logger => {
     if (!enabled(levels, scope, level)) return;
     options.out.write(render({ time: rfc3339Micros(now()), level, scope, message, fields: fields ?? {} }));
   };
+  options.out.onLost?.((lines) => write("log", "warn", "log lines were lost: they could not be written as fast as they came", { lines }));
   return {
     scope: (name) => ({
       debug: (message, fields) => write(name, "debug", message, fields),
