@@ -36,7 +36,7 @@ const cases: readonly Case[] = [
   { name: "refused also while the waypoint is missing", rules: { ...refuse, missing: "gone" }, expect: REFUSED },
   { name: "a port that the service does not have", rules: refuse, port: 9090, expect: "10.0.0.2:9090" },
   { name: "from the waypoint itself", rules: refuse, from: "10.0.0.5", expect: "10.0.0.2:8080" },
-  { name: "STRICT comes first", rules: refuse, policies: [STRICT], expect: "DENY: explicitly denied by: ns/strict" },
+  { name: "STRICT comes first", rules: refuse, policies: [STRICT], expect: "DENY: explicitly denied by: ns/strict (rule 0)" },
 ];
 
 for (const c of cases)
