@@ -4,6 +4,7 @@ import type { CertStore } from "@ambit/shared/ca/types.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
+import { dnsListeners } from "../dns/listen.ts";
 import { createIdentities } from "../identities.ts";
 import { TRAFFIC_LISTENERS } from "../inpod/listeners.ts";
 import type { StateFeed } from "../state/feed.ts";
@@ -24,6 +25,8 @@ export type DataPlane = AsyncDisposable &
     /** Each thread's connections, by pod uid. */
     connections(): Promise<readonly Readonly<Record<string, PodConnections>>[]>;
     explain(question: ExplainQuestion): Promise<ExplainAnswer>;
+    /** The file of revocation lists that is in force from now on, also in threads that start later. */
+    revoke(file: Uint8Array): void;
     /** The logger's levels have changed. */
     levelsChanged(): void;
   };
@@ -51,6 +54,7 @@ export const createDataPlane = ({
   spawn = spawnThread,
 }: DataPlaneOptions): DataPlane => {
   const gather = createGather(metrics);
+  let revocations: Uint8Array | undefined;
   const following = new Map<number, () => void>();
   const byIndex = (index: number): ThreadHandle | undefined => threads.list().find((t) => t.index === index);
   const certFeed = createCertFeed(certs, (index, message) => byIndex(index)?.tell(message));
@@ -80,8 +84,9 @@ export const createDataPlane = ({
     world,
     log: logger.scope("ztunnel"),
     onMessage,
-    // State first, in order: a pod is served with all that was known when it was announced.
+    // Before anything is served: what is revoked. Then state, in order: a pod is served with all that was known when it was announced.
     prepare: async (thread) => {
+      if (revocations !== undefined) thread.tell({ kind: "revocations", file: revocations });
       following.set(
         thread.index,
         feed.subscribe((message) => thread.tell({ kind: "state", message })),
@@ -95,7 +100,12 @@ export const createDataPlane = ({
       gather.gone(index);
     },
   });
-  const pods = createPodThreads({ threads, config, identities: createIdentities(certs), specs: TRAFFIC_LISTENERS });
+  const pods = createPodThreads({
+    threads,
+    config,
+    identities: createIdentities(certs),
+    specs: [...TRAFFIC_LISTENERS, ...dnsListeners(config.dns)],
+  });
 
   return {
     count,
@@ -116,6 +126,10 @@ export const createDataPlane = ({
       const [thread] = threads.list();
       if (thread === undefined) return { status: 503, error: "no data thread is running" };
       return thread.call("explain", question);
+    },
+    revoke: (file) => {
+      revocations = file;
+      threads.tell({ kind: "revocations", file });
     },
     levelsChanged: () => threads.tell({ kind: "levels", levels: logger.levels() }),
     [Symbol.asyncDispose]: async () => {

@@ -4,7 +4,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { IssuedCert } from "@ambit/shared/ca/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { DumpConnection } from "@ambit/shared/state/config-dump.ts";
-import type { LocalWorkload } from "@ambit/shared/state/view.ts";
+import type { ZdsWorkload } from "@ambit/shared/wire/types.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import type { StateMessage } from "../state/slice.ts";
 import type { Place } from "./handover.ts";
@@ -29,7 +29,7 @@ export type PodDescription = {
   /** Told of nothing else ever: a pod that is served again has another one. */
   readonly key: number;
   readonly uid: string;
-  readonly who: LocalWorkload;
+  readonly who: ZdsWorkload;
   readonly identity: SpiffeId;
   /** The namespace's fd: the control thread's, which keeps it open until it has been told that the pod is served no more. */
   readonly netns: number;
@@ -72,6 +72,8 @@ export type ToThread =
   | { readonly kind: "terminate"; readonly key: number }
   | { readonly kind: "certificate"; readonly identity: SpiffeId; readonly issued: IssuedCert }
   | { readonly kind: "no-certificate"; readonly identity: SpiffeId; readonly error: string }
+  /** The revocation lists in force: the file, whole. */
+  | { readonly kind: "revocations"; readonly file: Uint8Array }
   | { readonly kind: "levels"; readonly levels: string }
   /** A way to another data thread; the one before to that thread is over. */
   | { readonly kind: "peer"; readonly index: number; readonly port: MessagePort };

@@ -2,7 +2,7 @@
 
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
-import type { LocalWorkload } from "@ambit/shared/state/view.ts";
+import type { ZdsWorkload } from "@ambit/shared/wire/types.ts";
 import type { Identities } from "../identities.ts";
 import { type ListenerSpec, type Listening, openListeners, type PodListeners } from "../inpod/listeners.ts";
 import type { PodHandle } from "../inpod/run.ts";
@@ -18,7 +18,7 @@ export type PodThreadsOptions = {
 
 export type PodThreads = {
   /** Serves the pod in every thread that lives. Rejects when one cannot; then none does. */
-  start(pod: { uid: string; who: LocalWorkload; netns: Netns }, inherited: readonly Listening[]): Promise<PodHandle>;
+  start(pod: { uid: string; who: ZdsWorkload; netns: Netns }, inherited: readonly Listening[]): Promise<PodHandle>;
   /** Tells a thread that has just been started of every pod that is served. */
   prepare(thread: ThreadHandle): Promise<void>;
 };
