@@ -14,13 +14,16 @@ import { createLogger } from "@ambit/shared/telemetry/log.ts";
 import type { CertificateAuthority } from "@ambit/shared/tls/issue.ts";
 import { build, type ZtunnelApp } from "../app.ts";
 import { parseConfig } from "../config.ts";
-import { type AgentSession, createTestAgent, issue, type TestController } from "./mesh.ts";
+import { type AgentSession, createTestAgent, issue, type TestAgent, type TestController } from "./mesh.ts";
 import { dialFrom, type TestPod } from "./net.ts";
 
 export type TestNode = { readonly app: ZtunnelApp; readonly agent: AgentSession; readonly stop: () => Promise<void> };
 
 export type TestNodes = {
-  /** A ztunnel that serves the pods before this resolves; `env` is added to what every test sets. */
+  /**
+   * A ztunnel that serves the pods before this resolves; `env` is added to what every test sets. With `NODE_NAME` of another one it
+   * runs on the same node: same agent, same shared directory.
+   */
   start(name: string, pods: readonly TestPod[], env?: Readonly<Record<string, string>>): Promise<TestNode>;
   /** A line of any ztunnel's log ("<name>\t<line>"), past or to come. */
   logged(pattern: RegExp): Promise<string>;
@@ -39,9 +42,23 @@ const TEST_ENV = { ADMIN_PORT: "0", STATS_PORT: "0", READINESS_PORT: "0", CONNEC
 /** Ztunnels whose sockets and logs are kept under `dir`, fed by the controller. */
 export const createTestNodes = (dir: string, controller: TestController): TestNodes => {
   const lines: string[] = [];
+  const agents = new Map<string, { readonly agent: TestAgent; users: number }>();
+  const agentOf = (node: string): TestAgent => {
+    const held = agents.get(node) ?? { agent: createTestAgent(mkdtempSync(join(dir, node))), users: 0 };
+    held.users++;
+    agents.set(node, held);
+    return held.agent;
+  };
+  const release = (node: string): void => {
+    const held = agents.get(node);
+    if (held === undefined || --held.users > 0) return;
+    agents.delete(node);
+    held.agent[Symbol.dispose]();
+  };
   return {
     start: async (name, pods, env = {}) => {
-      const agent = createTestAgent(mkdtempSync(join(dir, name)));
+      const node = env.NODE_NAME ?? name;
+      const agent = agentOf(node);
       const config = parseConfig(envFrom({ INPOD_UDS: agent.path, ...TEST_ENV, ...env }));
       assert.ok(config.ok, config.ok ? "" : config.error);
       const write = (text: string): void => void lines.push(...text.split(/(?<=\n)/).map((line) => `${name}\t${line}`));
@@ -59,7 +76,7 @@ export const createTestNodes = (dir: string, controller: TestController): TestNo
           stop.abort(new Error("test over"));
           await running;
           await app[Symbol.asyncDispose]();
-          agent[Symbol.dispose]();
+          release(node);
         },
       };
     },
