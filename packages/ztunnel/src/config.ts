@@ -30,6 +30,8 @@ export type ZtunnelConfig = ProxyEnvironment & {
   readonly sockets: SocketConfig;
   readonly pool: { readonly maxStreams: number; readonly idleMs: number };
   readonly responseBaggage: boolean;
+  /** Pods of this node reach each other within the process; false: through a tunnel, as if they were on two nodes. */
+  readonly localShortcut: boolean;
   readonly dns: DnsConfig;
   /** How many data threads; undefined: as many as the cores ask for. */
   readonly threads: {
@@ -112,6 +114,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       maxStreams: env.optional("POOL_MAX_STREAMS_PER_CONNECTION", integer(1, 65_535), 100),
       idleMs: env.optional("POOL_UNUSED_RELEASE_TIMEOUT", durationMs, 300_000),
       responseBaggage: env.optional("ENABLE_RESPONSE_BAGGAGE", bool, true),
+      localShortcut: env.optional("AMBIT_LOCAL_SHORTCUT", bool, true),
       dns: dnsConfig(env),
       threads: env.optional("ZTUNNEL_WORKER_THREADS", threadSetting, undefined),
       cpuLimit: env.optional("ZTUNNEL_CPU_LIMIT", integer(1, 100_000), undefined),
@@ -130,6 +133,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       sockets: v.sockets,
       pool: { maxStreams: v.maxStreams, idleMs: v.idleMs },
       responseBaggage: v.responseBaggage,
+      localShortcut: v.localShortcut,
       dns: v.dns,
       threads: { setting: v.threads, cpuLimit: v.cpuLimit, concurrency: undefined },
       drainMs: v.drainMs,

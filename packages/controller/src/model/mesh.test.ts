@@ -25,6 +25,7 @@ import {
   toService,
 } from "./test/fixtures.ts";
 
+const jwtOf = (name: string) => ({ metadata: { namespace: "shop", name: "jwt" }, spec: { targetRefs: [{ kind: "Service", name }] } });
 const USE = "istio.io/use-waypoint";
 /** A few variants of a few objects: most edits meet something that depends on them. */
 const universe: { readonly [K in keyof InputTypes]: readonly InputTypes[K][] } = {
@@ -61,6 +62,7 @@ const universe: { readonly [K in keyof InputTypes]: readonly InputTypes[K][] } =
     authz("shop", "p", { targetRefs: [toService("web")], action: "DENY", rules: [{}] }),
     authz("istio-system", "root", { selector: { matchLabels: { app: "cart" } }, rules: [{}] }),
   ],
+  requestAuthentications: [jwtOf("web"), jwtOf("cart")],
   peerAuthentications: [
     peerAuth("istio-system", "d", { mtls: { mode: "STRICT" } }),
     peerAuth("shop", "w", {

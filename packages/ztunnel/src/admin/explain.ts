@@ -7,6 +7,7 @@ import { AdminError, type AdminRequest, readParam, requiredParam } from "@ambit/
 import { policiesFor } from "@ambit/shared/authz/authorize.ts";
 import { parseSpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { explainCandidate, explainVerdict, explainWorkload } from "@ambit/shared/proxy/explain.ts";
+import type { Standing } from "@ambit/shared/state/balance.ts";
 import { serviceKey, type Workload } from "@ambit/shared/state/types.ts";
 import type { LocalWorkload, MeshView } from "@ambit/shared/state/view.ts";
 import { type PassthroughPlan, planPassthrough } from "../inbound/passthrough/plan.ts";
@@ -19,6 +20,8 @@ export type ExplainSources = {
   readonly view: MeshView;
   readonly pods: () => readonly { readonly who: LocalWorkload }[];
   readonly random: () => number;
+  /** What the thread that is asked has seen of endpoints. */
+  readonly endpoints?: Standing;
 };
 
 /** The workload of a pod that this ztunnel serves. */
@@ -86,7 +89,7 @@ const viaOf = (plan: OutboundPlan): SocketAddr | undefined => {
 export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutbound => {
   const source = servedPod(s, r);
   const to = readParam("to", parseSocketAddr(requiredParam(r, "to")));
-  const plan = planOutbound(s.view, { source, to }, s.random);
+  const plan = planOutbound(s.view, { source, to, ...(s.endpoints === undefined ? {} : { standing: s.endpoints }) }, s.random);
   const via = viaOf(plan);
   const expect = plan.kind === "hbone" ? plan.expect : plan.kind === "double-hbone" ? plan.outer : [];
   return {

@@ -23,6 +23,9 @@ import type { DnsServer } from "../dns/serve.ts";
 import { servePassthrough } from "../inbound/passthrough/serve.ts";
 import { type InboundDeps, serveInbound } from "../inbound/serve.ts";
 import type { ConnectionReports } from "../metrics.ts";
+import type { EndpointBook } from "../outbound/endpoints.ts";
+import type { Reachability } from "../outbound/local/connect.ts";
+import type { LocalPods } from "../outbound/local/store.ts";
 import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
 import type { InboundConnection, OutboundConnection, Pod, TakenConnection } from "../pod.ts";
 import type { MeshState } from "../state/apply.ts";
@@ -66,6 +69,10 @@ export type ProxyDeps = {
   readonly dns: Pick<PodDnsDeps, "resolver" | "reports" | "log" | "demand">;
   /** For endpoints that have only a host name. */
   readonly hosts: HostResolver;
+  /** What this thread has seen of endpoints; absent: they are chosen by the mesh's word alone. */
+  readonly endpoints?: EndpointBook | undefined;
+  /** The thread's pods, which reach each other without a tunnel; absent: through one. */
+  readonly local?: { readonly pods: LocalPods; readonly reach: Reachability } | undefined;
 };
 
 export type Described = {
@@ -183,7 +190,18 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     limits: config.pool,
     ...(deps.revocations === undefined ? {} : { peers: deps.revocations.check("source") }),
   });
-  const outbound: OutboundDeps = { view: state.view, pool, reports, world, hosts: deps.hosts };
+  const { hosts, endpoints, local } = deps;
+  const outbound: OutboundDeps = {
+    view: state.view,
+    pool,
+    reports,
+    world,
+    hosts,
+    endpoints,
+    local,
+    certs: (self) => certs.get(self),
+    trustDomains: [pod.identity.trustDomain, ...config.trustDomainAliases],
+  };
   const inbound: InboundDeps = { view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
   const tunnels = takeTunnels({
@@ -215,7 +233,13 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   // Until there is a certificate, peers wait in the listener's queue instead of failing the handshake.
   const certified = whenCertified({ certs, identity: pod.identity }, () => void front.begin("hbone").catch(onError));
 
+  const neighbour = local?.pods.add({
+    pod,
+    serve: (request) => serveInbound(pod, inbound, request),
+    certified: () => certs.peek(pod.identity) !== undefined,
+  });
   const stopAccepting = (): void => {
+    neighbour?.[Symbol.dispose]();
     certified[Symbol.dispose]();
     front.stop();
   };
@@ -241,6 +265,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     },
     terminate: () => {
       dying = true;
+      neighbour?.[Symbol.dispose]();
       tunnels.goaway();
     },
     close: () => {

@@ -1,26 +1,29 @@
 // How is the way to the destination opened: plan, open, and plan again without an endpoint that could not be reached?
 
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Ip } from "@ambit/shared/addr/ip.ts";
 import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { WorkloadCert } from "@ambit/shared/ca/types.ts";
+import type { End } from "@ambit/shared/copy/end.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { RETRY_ABLE, RETRY_HEADER } from "@ambit/shared/hbone/elsewhere.ts";
 import { formatBaggage, formatForwarded, mintTraceparent } from "@ambit/shared/hbone/headers.ts";
 import type { TunnelHeaders, TunnelPool, TunnelStream } from "@ambit/shared/hbone/types.ts";
+import { expandAliases } from "@ambit/shared/identity/aliases.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { endpointKey } from "@ambit/shared/state/balance.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import { baggageOf } from "../baggage.ts";
+import type { HostResolver } from "../dns/hosts.ts";
 import type { Pod } from "../pod.ts";
 import type { Attempt, EndpointBook } from "./endpoints.ts";
 import { openDoubleTunnel } from "./gateway/connect.ts";
 import { type Handed, handOver, type Reachability } from "./local/connect.ts";
 import type { LocalPods } from "./local/store.ts";
 import { planOutbound } from "./plan.ts";
-import type { HostResolver } from "./resolve-host.ts";
 import { attemptMs, endpointFailure, hasAlternative, MAX_ATTEMPTS } from "./retry.ts";
 import type { OutboundPlan } from "./types.ts";
 import { within } from "./within.ts";
@@ -31,6 +34,8 @@ export type ConnectDeps = {
   readonly world: World;
   /** For the inner connection of a tunnel in a tunnel; absent: those are refused. */
   readonly certs?: ((self: SpiffeId) => Promise<WorkloadCert>) | undefined;
+  /** All names of our trust domain, the first its own: a peer may be known by each. Absent: only by its own. */
+  readonly trustDomains?: readonly string[] | undefined;
   /** Absent: endpoints are chosen by the mesh's word alone. */
   readonly endpoints?: EndpointBook | undefined;
   /** Pods of this process, reached without a tunnel; absent: all are reached through one. */
@@ -50,7 +55,7 @@ export type Dial = {
 };
 
 type Way =
-  | { readonly kind: "stream"; readonly stream: TunnelStream["stream"] }
+  | { readonly kind: "stream"; readonly stream: End | Duplex }
   /** A pod of this process carries it from here. */
   | { readonly kind: "handed"; readonly handed: Handed };
 export type Upstream = {
@@ -112,11 +117,14 @@ const headersOf = (deps: ConnectDeps, dial: Dial, plan: Carried): TunnelHeaders 
 });
 
 type Opened = Pick<Upstream, "way" | "peer" | "described">;
-const opened = ({ stream, peer, headers }: TunnelStream): Opened => ({
-  way: { kind: "stream", stream },
+const opened = ({ end, peer, headers }: TunnelStream): Opened => ({
+  way: { kind: "stream", stream: end },
   peer,
   described: headers.baggage ?? "",
 });
+
+const expected = (deps: ConnectDeps, ids: readonly SpiffeId[]): readonly SpiffeId[] =>
+  deps.trustDomains === undefined ? ids : expandAliases(ids, deps.trustDomains);
 
 /** Straight into the neighbour's inbound side, when it is served here and the network would let the tunnel through. */
 const openLocal = async (
@@ -128,7 +136,7 @@ const openLocal = async (
   if (deps.local === undefined || plan.kind !== "hbone" || plan.why !== "direct") return undefined;
   const { workload, via, authority } = plan;
   const local = workload === undefined || workload.nativeTunnel ? undefined : deps.local.pods.find(pod, workload);
-  if (local === undefined || !plan.expect.some((id) => id.uri === local.pod.identity.uri)) return undefined;
+  if (local === undefined || !expected(deps, plan.expect).some((id) => id.uri === local.pod.identity.uri)) return undefined;
   if (!(await deps.local.reach.reaches(pod, via, signal))) return undefined;
   const handed = await handOver(pod, local, { client: dial.client, from: dial.from, via, authority, headers, signal, cut: dial.signal });
   return { way: { kind: "handed", handed }, peer: local.pod.identity, described: "" };
@@ -148,14 +156,14 @@ const openPlan = async (
   if (plan.kind === "hbone") {
     const local = await openLocal(pod, deps, { dial, plan, headers, signal });
     if (local !== undefined) return local;
-    return opened(
-      await deps.pool.connect({ self, expect: plan.expect, to: plan.via, from }, { authority: plan.authority, headers }, signal),
-    );
+    const target = { self, expect: expected(deps, plan.expect), to: plan.via, from };
+    return opened(await deps.pool.connect(target, { authority: plan.authority, headers }, signal));
   }
   const cert = deps.certs;
   if (cert === undefined)
     throw new MeshError("NO_HEALTHY_UPSTREAM", `${plan.authority} is on another network, which is not reached from here`);
-  const { gateway, outer, inner, authority } = plan;
+  const { gateway, authority } = plan;
+  const [outer, inner] = [expected(deps, plan.outer), expected(deps, plan.inner)];
   const tunnel = { self, gateway, outer, inner, authority, headers, network: dial.source.network, from };
   return opened(await openDoubleTunnel(tunnel, { pool: deps.pool, cert, world: deps.world }, signal));
 };

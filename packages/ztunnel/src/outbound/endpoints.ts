@@ -2,6 +2,7 @@
 
 import type { Standing } from "@ambit/shared/state/balance.ts";
 import { type Health, type HealthEvent, isEjected, stepHealth } from "./ejection.ts";
+import type { EndpointReports } from "./reports.ts";
 
 /** A connection to an endpoint, from the moment it is chosen until it has ended. */
 export type Attempt = Disposable & {
@@ -13,38 +14,36 @@ export type EndpointBook = Standing & {
   /** Counts until disposed. Keys as of `endpointKey`. */
   begin(key: string): Attempt;
   health(key: string): Health | undefined;
-  /** How many are ejected now. */
-  readonly size: number;
 };
 
 /** Endpoints remembered for having failed; the oldest are forgotten first. */
 const REMEMBERED = 4_096;
 
-export type EndpointBookOptions = {
-  readonly now: () => number;
-  /** Called each time an endpoint begins to be left alone. */
-  readonly onEject?: (key: string) => void;
-};
+export type EndpointBookOptions = { readonly now: () => number; readonly reports: EndpointReports };
+
+/** Ejected and not yet back among the others: from the first time until it serves again or is forgotten. */
+const isOut = (h: Health | undefined): boolean => h !== undefined && h.t !== "failing";
 
 /** One per data thread: its pods share what they have learnt. */
-export const createEndpointBook = ({ now, onEject }: EndpointBookOptions): EndpointBook => {
+export const createEndpointBook = ({ now, reports }: EndpointBookOptions): EndpointBook => {
   const loads = new Map<string, number>();
   const seen = new Map<string, Health>();
 
   const put = (key: string, health: Health | undefined): void => {
+    const before = isOut(seen.get(key));
+    if (before && !isOut(health)) reports.restored();
+    if (!before && isOut(health)) reports.ejected();
     seen.delete(key); // put back at the end: the map's order is by age
     if (health === undefined) return;
     seen.set(key, health);
     const oldest = seen.size > REMEMBERED ? seen.keys().next() : undefined;
-    if (oldest?.done === false) seen.delete(oldest.value);
+    if (oldest?.done === false) put(oldest.value, undefined);
   };
   const apply = (key: string, event: HealthEvent): void => {
     const before = seen.get(key);
     if (before === undefined && (event === "succeeded" || event === "chosen" || event === "abandoned")) return;
     const after = stepHealth(before, event, { now: now() });
-    if (after === before) return;
-    put(key, after);
-    if (after?.t === "ejected" && event !== "abandoned") onEject?.(key);
+    if (after !== before) put(key, after);
   };
   const count = (key: string, change: 1 | -1): void => {
     const next = (loads.get(key) ?? 0) + change;
@@ -56,9 +55,6 @@ export const createEndpointBook = ({ now, onEject }: EndpointBookOptions): Endpo
     load: (key) => loads.get(key) ?? 0,
     ejected: (key) => isEjected(seen.get(key), now()),
     health: (key) => seen.get(key),
-    get size() {
-      return [...seen.values()].filter((h) => isEjected(h, now())).length;
-    },
     begin: (key) => {
       let told = false;
       let ended = false;

@@ -10,6 +10,10 @@ import { createIdentities } from "../identities.ts";
 import { TRAFFIC, type TrafficListener } from "../inpod/names.ts";
 import { type PodProxy, startPodProxy } from "../inpod/proxy.ts";
 import { createConnectionReports } from "../metrics.ts";
+import { createEndpointBook } from "../outbound/endpoints.ts";
+import { createReachability } from "../outbound/local/connect.ts";
+import { createLocalPods } from "../outbound/local/store.ts";
+import { createEndpointReports } from "../outbound/reports.ts";
 import { revocationEvents } from "../policy/revocation.ts";
 import { concernsPolicy, recheck } from "../policy/watch.ts";
 import { createMeshMirror } from "../state/mirror.ts";
@@ -85,6 +89,8 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
   const resolver = readResolver(config.dns);
   const dns = { resolver, reports: createDnsReports(metrics), log: logger.scope("dns") };
   const hosts = startHostResolver(resolver, metrics, world);
+  const endpoints = createEndpointBook({ now: world.now, reports: createEndpointReports(metrics) });
+  const local = config.localShortcut ? { pods: createLocalPods(), reach: createReachability(world) } : undefined;
   const certs: CertMirror = createCertMirror({ tell, world, tls: config.tls });
   const identities = createIdentities(certs);
   const pods = new Map<number, Served>();
@@ -114,6 +120,8 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
       rbac: logger.scope("rbac"),
       dns,
       hosts,
+      endpoints,
+      local,
     });
     const end = (): void => {
       served.proxy?.close();
@@ -176,7 +184,10 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
     // Its code is loaded when somebody asks: the data path does not need it.
     explain: async (question) => {
       const { answerExplain } = await import("./explain.ts");
-      return answerExplain({ view: state.view, pods: () => [...pods.values()].map((s) => s.about), random: world.random }, question);
+      return answerExplain(
+        { view: state.view, pods: () => [...pods.values()].map((s) => s.about), random: world.random, endpoints },
+        question,
+      );
     },
   };
   const answer = (call: Call): void => {
