@@ -75,17 +75,6 @@ export const handOver = (caller: Pod, local: LocalPod, over: HandOver): Promise<
       });
       return over.client;
     };
-    const take = (): Socket => {
-      answered = true;
-      resolve({
-        count: (meters) => {
-          fromClient.bind(meters.fromClient);
-          fromServer.bind(meters.fromServer);
-        },
-        ended: done.promise,
-      });
-      return over.client;
-    };
     void local
       .serve({
         method: "CONNECT",
