@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import { createServer as createHttp } from "node:http";
 import { createServer as createHttp2 } from "node:http2";
-import { createServer, type Socket } from "node:net";
+import { createServer, Server, type Socket } from "node:net";
 
-const { POD_NAME = "?", NODE_NAME = "?", VERSION = "v1", NOT_READY = "" } = process.env;
+const { POD_NAME = "?", NODE_NAME = "?", VERSION = "v1", NOT_READY = "", LINGER_MS = "0" } = process.env;
+/** Told to end: whoever is still here is asked to come on another connection. */
+let ending = false;
 
 /** 64 KiB of a pattern that repeats with no power of two: shifted or lost bytes change every hash. */
 const PATTERN = Buffer.from(Array.from({ length: 65_536 }, (_, i) => (i * 31 + (i >> 8) * 7) & 0xff));
@@ -70,9 +72,14 @@ const describe = (req: {
   })}\n`;
 
 // 8080: HTTP/1.1; describes the request. /hash hashes the body, /bytes?n= sends that many, /status?code= answers it, /slow?ms= waits.
-createHttp((req, res) => {
+const plain = createHttp((req, res) => {
   const url = new URL(req.url ?? "/", "http://echo");
-  const header = { "content-type": "application/json", "x-pod": POD_NAME, "x-version": VERSION };
+  const header = {
+    ...(ending ? { connection: "close" } : {}),
+    "content-type": "application/json",
+    "x-pod": POD_NAME,
+    "x-version": VERSION,
+  };
   if (url.pathname === "/ready") {
     res.writeHead(NOT_READY === "" ? 200 : 503).end();
   } else if (url.pathname === "/hash") {
@@ -103,7 +110,8 @@ createHttp((req, res) => {
     req.resume();
     req.on("end", () => res.writeHead(Number(url.searchParams.get("code") ?? 200), header).end(describe(req)));
   }
-}).listen(8080, "::");
+});
+plain.listen(8080, "::");
 
 // 8081: HTTP/2 with prior knowledge.
 createHttp2((req, res) => {
@@ -114,4 +122,10 @@ createHttp2((req, res) => {
   });
 }).listen(8081, "::", () => process.stdout.write(`echo ${VERSION} (${POD_NAME}) is up\n`));
 
-process.once("SIGTERM", () => process.exit(0));
+// At once, unless told to linger: then, as a decent server, it takes no new connections, answers what is under way, and goes.
+process.once("SIGTERM", () => {
+  if (LINGER_MS === "0") process.exit(0);
+  ending = true;
+  Server.prototype.close.call(plain);
+  setTimeout(() => process.exit(0), Number(LINGER_MS));
+});

@@ -9,6 +9,7 @@ import { faults } from "./suites/faults.ts";
 import { hostile } from "./suites/hostile.ts";
 import { lifecycle } from "./suites/lifecycle.ts";
 import { policy } from "./suites/policy.ts";
+import { rollout } from "./suites/rollout.ts";
 import { traffic } from "./suites/traffic.ts";
 import { waypoint } from "./suites/waypoint.ts";
 
@@ -39,6 +40,7 @@ describe("the mesh end to end", { concurrency: 1 }, () => {
   describe("hostile peers", () => hostile(ctx));
   describe("waypoint", () => waypoint(ctx));
   describe("lifecycle", () => lifecycle(ctx));
+  describe("rollouts", () => rollout(ctx));
   describe("faults", () => faults(ctx));
 
   test("nothing is left: processes, namespaces, links, tables, mounts, cgroups", async () => {
