@@ -4,7 +4,7 @@ import { createSeqpacketConnection, createSeqpacketServer, type SeqpacketConnect
 import { closeFd } from "@ambit/shared/linux/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
-import type { ZdsExtension, ZdsRequest } from "@ambit/shared/wire/types.ts";
+import type { ZdsExtension, ZdsRequest, ZdsWorkload } from "@ambit/shared/wire/types.ts";
 import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wire/zds.ts";
 
 export type PodInfo = ZdsWorkload;

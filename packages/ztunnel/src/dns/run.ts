@@ -11,6 +11,7 @@ import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { ZdsWorkload } from "@ambit/shared/wire/types.ts";
 import { createUpstream, socketsFrom } from "./client.ts";
+import type { DnsConfig } from "./config.ts";
 import { createHandler, type HandlerDeps } from "./handle.ts";
 import { createHostResolver, type HostResolver } from "./hosts.ts";
 import type { DnsReports } from "./reports.ts";
@@ -23,16 +24,17 @@ const DNS_PORT = 53;
 
 const at = (ip: Ip): SocketAddr => ({ ip, port: DNS_PORT });
 
-/** What the resolv.conf says; throws a sentence when it cannot be read or names no server. */
-export const readResolver = (path: string): ResolvConf => {
+/** What ztunnel's own resolv.conf says. Throws a sentence when the DNS proxy is on and there is nobody to ask. */
+export const readResolver = ({ enabled, resolvConf: path }: Pick<DnsConfig, "enabled" | "resolvConf">): ResolvConf => {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (e) {
+    if (!enabled) return parseResolvConf("");
     throw new Error(`the DNS proxy cannot read ${path}: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
   }
   const resolver = parseResolvConf(text);
-  if (resolver.nameservers.length === 0) throw new Error(`the DNS proxy finds no nameserver in ${path}`);
+  if (enabled && resolver.nameservers.length === 0) throw new Error(`the DNS proxy finds no nameserver in ${path}`);
   return resolver;
 };
 
