@@ -41,6 +41,8 @@ const BEAT_MS = 800;
 
 export type ZtunnelApp = AsyncDisposable & {
   readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number };
+  /** Resolves when the data threads decide by everything that the controller has sent until now. */
+  settled(): Promise<void>;
   /** Serves until the signal aborts or /quitquitquit is called, then drains. */
   run(stop: AbortSignal): Promise<void>;
 };
@@ -129,7 +131,11 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
       return silent.length === 0 ? ready.pending() : [...ready.pending(), PROXY_TASK];
     };
     const admin = scope.use(await serveAdmin(config.ports.admin, routes));
-    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, plane.metrics, { before: certificates.refresh }));
+    const beforeScrape = (): void => {
+      certificates.refresh();
+      plane.collect();
+    };
+    const stats = scope.use(await serveMetrics({ port: config.ports.stats }, metrics, { before: beforeScrape }));
     const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, pending));
 
     const run = async (stop: AbortSignal): Promise<void> => {
@@ -180,6 +186,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
     };
     return {
       ports: { admin: admin.port, stats: stats.port, readiness: readiness.port },
+      settled: plane.settled,
       run,
       [Symbol.asyncDispose]: () => scope.disposeAsync(),
     };

@@ -36,12 +36,15 @@ export type TestController = {
     policies?: readonly Policy[];
     removedPolicies?: readonly string[];
     removed?: readonly string[];
-  }): void;
+  }): Promise<void>;
+  /** Who is waited for after every push. */
+  settle(settled: () => Promise<void>): void;
 };
 
-/** Any number of ztunnels follow it; what was pushed before one came is its first state. */
+/** Resolves when all who follow decide by what was pushed. Any number of ztunnels follow it; what was pushed before one came is its first state. */
 export const createTestController = (ca: CertificateAuthority): TestController => {
   const followers = new Set<readonly XdsType[]>();
+  const settling: (() => Promise<void>)[] = [];
   const history: { typeUrl: string; update: XdsUpdate }[] = [];
   const give = (types: readonly XdsType[], { typeUrl, update }: { typeUrl: string; update: XdsUpdate }): void => {
     const rejected = types.find((t) => t.typeUrl === typeUrl)?.apply(update).rejected ?? [];
@@ -49,7 +52,8 @@ export const createTestController = (ca: CertificateAuthority): TestController =
   };
   const upsert = (name: string, value: Uint8Array) => ({ name, version: "", value, aliases: [] });
   return {
-    push: ({ workloads = [], services = [], policies = [], removedPolicies = [], removed = [] }) => {
+    settle: (settled) => void settling.push(settled),
+    push: async ({ workloads = [], services = [], policies = [], removedPolicies = [], removed = [] }) => {
       const addresses = [
         ...services.map((service) => ({ kind: "service" as const, service })),
         ...workloads.map((workload) => ({ kind: "workload" as const, workload })),
@@ -68,6 +72,7 @@ export const createTestController = (ca: CertificateAuthority): TestController =
         history.push(push);
         for (const types of followers) give(types, push);
       }
+      await Promise.all(settling.map((settled) => settled()));
     },
     sources: () => ({
       fetchCertificate: async (id) => issue(ca, id),

@@ -102,7 +102,7 @@ describe("namespaced", { timeout: 90_000 }, () => {
 
   before(async () => {
     for (const p of [client, server, remote, sandwich]) net.capture(p);
-    controller.push({
+    await controller.push({
       services: [
         service(),
         aService("waypoint", WAYPOINT_VIP, { ports: [aPort(15008, 15008)] }),
@@ -143,7 +143,7 @@ describe("namespaced", { timeout: 90_000 }, () => {
   });
 
   /** The state as every scenario begins: no waypoints, no policies. */
-  const restore = (): void =>
+  const restore = (): Promise<void> =>
     controller.push({ services: [service()], workloads: [workload(server, serving), workload(remote, { node: "node2", ...serving })] });
 
   test("local_captured_inpod", async () => {
@@ -176,49 +176,49 @@ describe("namespaced", { timeout: 90_000 }, () => {
   });
 
   test("workload_waypoint", async () => {
-    controller.push({ workloads: [workload(remote, { node: "node2", ...serving, waypoint: waypointByIp(waypoint.v4) })] });
+    await controller.push({ workloads: [workload(remote, { node: "node2", ...serving, waypoint: waypointByIp(waypoint.v4) })] });
     const answer = `waypoint for ${remote.v4}:${ECHO_PORT} of ${identity(client).uri}\nhello`;
     assert.equal(await echoed(client, remote.v4, ECHO_PORT), answer);
     // A workload's waypoint is for those who address it as such.
     assert.match(await echoed(client, VIP, 80), /^(server|remote):hello$/);
-    restore();
+    await restore();
   });
 
   test("service_waypoint", async () => {
-    controller.push({ services: [service({ waypoint: waypointByIp(waypoint.v4) })] });
+    await controller.push({ services: [service({ waypoint: waypointByIp(waypoint.v4) })] });
     assert.equal(await echoed(client, VIP, 80), `waypoint for ${VIP}:80 of ${identity(client).uri}\nhello`);
     assert.equal(await echoed(client, remote.v4, ECHO_PORT), "remote:hello");
-    restore();
+    await restore();
   });
 
   test("service_waypoint_hostname", async () => {
-    controller.push({ services: [service({ waypoint: waypointByHost("ns", WAYPOINT_HOST) })] });
+    await controller.push({ services: [service({ waypoint: waypointByHost("ns", WAYPOINT_HOST) })] });
     assert.equal(await echoed(client, VIP, 80), `waypoint for ${VIP}:80 of ${identity(client).uri}\nhello`);
-    restore();
+    await restore();
   });
 
   test("service_waypoint_workload_hostname", async () => {
-    controller.push({ services: [service({ waypoint: waypointByHost("ns", "waypoint.example") })] });
+    await controller.push({ services: [service({ waypoint: waypointByHost("ns", "waypoint.example") })] });
     assert.equal(await echoed(client, VIP, 80), `waypoint for ${VIP}:80 of ${identity(client).uri}\nhello`);
-    restore();
+    await restore();
   });
 
   test("sandwich_waypoint_plain", async () => {
     heard.length = 0;
     const tunnel = { protocol: "NONE" as const, port: SANDWICH_PORT };
-    controller.push({
+    await controller.push({
       services: [service({ waypoint: waypointByHost("ns", SANDWICH_HOST) })],
       workloads: [workload(sandwich, { services: { [`ns/${SANDWICH_HOST}`]: [aPort(15008, 15008)] }, applicationTunnel: tunnel })],
     });
     assert.equal(await echoed(client, VIP, 80), "sandwich");
     assert.equal(String(heard[0]), "hello");
-    restore();
+    await restore();
   });
 
   test("sandwich_waypoint_proxy_protocol", async () => {
     heard.length = 0;
     const tunnel = { protocol: "PROXY" as const, port: SANDWICH_PORT };
-    controller.push({
+    await controller.push({
       services: [service({ waypoint: waypointByHost("ns", SANDWICH_HOST) })],
       workloads: [workload(sandwich, { services: { [`ns/${SANDWICH_HOST}`]: [aPort(15008, 15008)] }, applicationTunnel: tunnel })],
     });
@@ -230,7 +230,7 @@ describe("namespaced", { timeout: 90_000 }, () => {
     const identityTlv = header.subarray(28);
     assert.equal(identityTlv[0], 0xd0);
     assert.equal(String(identityTlv.subarray(3, 3 + identityTlv.readUInt16BE(1))), identity(client).uri);
-    restore();
+    await restore();
   });
 
   test("service_loadbalancing", async () => {
@@ -242,7 +242,7 @@ describe("namespaced", { timeout: 90_000 }, () => {
   });
 
   test("test_policy", async () => {
-    controller.push({ policies: [denyRemote] });
+    await controller.push({ policies: [denyRemote] });
     const asRemote = { identity: identity(remote), from: remote };
     assert.equal(
       await connectAs(ca, { ...asRemote, from: plain }, server, `${server.v4}:8080`),
@@ -250,7 +250,7 @@ describe("namespaced", { timeout: 90_000 }, () => {
     );
     assert.equal(await connectAs(ca, { identity: identity(client), from: plain }, server, `${server.v4}:8080`), "200");
     assert.equal(await refusal(remote, server.v4, ECHO_PORT), "ECONNRESET");
-    controller.push({ removedPolicies: ["ns/deny-remote"] });
+    await controller.push({ removedPolicies: ["ns/deny-remote"] });
     assert.equal(await echoed(remote, server.v4, ECHO_PORT), "server:hello");
   });
 
@@ -271,10 +271,10 @@ describe("namespaced", { timeout: 90_000 }, () => {
 
   test("test_svc_hostname_named_port", async () => {
     // Named: the service says 0, each endpoint says which port it is.
-    controller.push({ services: [service({ ports: [aPort(80, 0)] })] });
+    await controller.push({ services: [service({ ports: [aPort(80, 0)] })] });
     assert.equal(await connectAs(ca, { identity: identity(plain), from: plain }, server, "svc.ns.svc.cluster.local:80"), "200");
     assert.match(await echoed(client, VIP, 80), /^(server|remote):hello$/);
-    restore();
+    await restore();
   });
 
   test("trust_domain_mismatch_rejected", async () => {

@@ -82,7 +82,7 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
 
   before(async () => {
     for (const p of [client, server, second, late]) net.capture(p);
-    controller.push({
+    await controller.push({
       services: [SERVICE],
       workloads: [pod(client), pod(server, { services: { [KEY]: [aPort(80, 8080)] } }), pod(second, { node: "node2" })],
     });
@@ -160,12 +160,12 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
   test("an endpoint that refuses the dial is passed over for another one of the service", async () => {
     const both = { services: { "ns/two.ns.svc.cluster.local": [aPort(80, 8080)] } };
     const down = { ...pod(plain, both), uid: "Kubernetes//Pod/ns/down", name: "down" };
-    controller.push({
+    await controller.push({
       services: [aService("two", "10.96.0.2")],
       workloads: [down, pod(server, { services: { [KEY]: [aPort(80, 8080)], ...both.services } })],
     });
     for (let i = 0; i < 8; i++) assert.equal(await echoed(client, "10.96.0.2", 80), "hello");
-    controller.push({ removed: [down.uid] });
+    await controller.push({ removed: [down.uid] });
   });
 
   test("captured → uncaptured goes in clear, and a port that nobody serves is a failure, not an empty answer", async () => {
@@ -178,11 +178,11 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
   test("uncaptured → captured: allowed until STRICT, refused by it, and the source address is kept", async () => {
     assert.equal(await echoed(plain, server.v4, 8080), "hello");
     assert.match(seen.at(-1) ?? "", new RegExp(`(^|:)${plain.v4}$`));
-    controller.push({ policies: [STRICT] });
+    await controller.push({ policies: [STRICT] });
     assert.equal(await refusal(plain, server.v4, 8080), "ECONNRESET");
     assert.equal(await echoed(client, server.v4, 8080), "hello");
     await logged(/two\t.*explicitly denied by: ns\/strict/);
-    controller.push({ removedPolicies: ["ns/strict"] });
+    await controller.push({ removedPolicies: ["ns/strict"] });
   });
 
   test("a policy that starts to deny closes the live connection, and refuses new ones with 401", async () => {
@@ -190,7 +190,7 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
     socket.write("x");
     await once(socket, "data");
     const cut = cutOf(socket);
-    controller.push({ policies: [denyClient] });
+    await controller.push({ policies: [denyClient] });
     assert.equal(await cut, "ECONNRESET");
     await logged(/two\t.*connection closed due to policy change/);
     assert.equal(
@@ -199,7 +199,7 @@ describe("ztunnel in namespaces", { timeout: 60_000 }, () => {
     );
     assert.equal(await refusal(client, server.v4, 8080), "ECONNRESET");
     assert.equal(await echoed(second, server.v4, 8080), "hello");
-    controller.push({ removedPolicies: ["ns/deny-client"] });
+    await controller.push({ removedPolicies: ["ns/deny-client"] });
     assert.equal(await echoed(client, server.v4, 8080), "hello");
   });
 

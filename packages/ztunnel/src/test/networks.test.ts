@@ -81,7 +81,7 @@ describe("networks", { timeout: 60_000 }, () => {
 
   before(async () => {
     for (const p of [client, near, far, stranger]) net.capture(p);
-    here.push({
+    await here.push({
       services: [service("net-a"), aService("gateway", "", { ports: [aPort(15008, 15008)] })],
       workloads: [
         workload(client, "net-a"),
@@ -90,7 +90,7 @@ describe("networks", { timeout: 60_000 }, () => {
       ],
     });
     // The client's address means somebody else over there.
-    there.push({
+    await there.push({
       services: [service("net-b")],
       workloads: [
         workload(far, "net-b", serving),
@@ -139,13 +139,13 @@ describe("networks", { timeout: 60_000 }, () => {
   });
 
   test("double_hbone2: through the gateway by its hostname, and 50 connections at once share its connection", async () => {
-    here.push({ workloads: [split(waypointByHost("ns", GATEWAY_HOST))] });
+    await here.push({ workloads: [split(waypointByHost("ns", GATEWAY_HOST))] });
     const texts = Array.from({ length: 50 }, (_, i) => `connection ${i}`);
     assert.deepEqual(
       await Promise.all(texts.map((text) => echoed(client, VIP, 80, text))),
       texts.map((text) => `far:${text}`),
     );
-    here.push({ workloads: [split(byIp)] });
+    await here.push({ workloads: [split(byIp)] });
   });
 
   test("2 MB each way arrive whole", async () => {
@@ -162,24 +162,24 @@ describe("networks", { timeout: 60_000 }, () => {
   });
 
   test("a service without names of its own: nobody beyond the gateway would do", async () => {
-    here.push({ services: [service("net-a", { subjectAltNames: [] })] });
+    await here.push({ services: [service("net-a", { subjectAltNames: [] })] });
     assert.equal(await refusal(client, VIP, 80), "ECONNRESET");
     await nodesHere.logged(/one\t.*the service has no subject alternative names/);
-    here.push({ services: [service("net-a")] });
+    await here.push({ services: [service("net-a")] });
   });
 
   test("failover_to_remote: near endpoints first, the gateway when none of them is left", async () => {
     const nearestNetwork = { routingPreference: ["NETWORK" as const], mode: "FAILOVER" as const, healthPolicy: "ONLY_HEALTHY" as const };
-    here.push({ services: [service("net-a", { loadBalancing: nearestNetwork })], workloads: [workload(near, "net-a", serving)] });
+    await here.push({ services: [service("net-a", { loadBalancing: nearestNetwork })], workloads: [workload(near, "net-a", serving)] });
     for (let i = 0; i < 5; i++) assert.equal(await echoed(client, VIP, 80), "near:hello");
-    here.push({ workloads: [workload(near, "net-a", { ...serving, status: "UNHEALTHY" })] });
+    await here.push({ workloads: [workload(near, "net-a", { ...serving, status: "UNHEALTHY" })] });
     assert.equal(await echoed(client, VIP, 80), "far:hello");
-    here.push({ services: [service("net-a")], workloads: [workload(near, "net-a")] });
+    await here.push({ services: [service("net-a")], workloads: [workload(near, "net-a")] });
   });
 
   test("a waypoint on another network is reached through its gateway", async () => {
     const waypoint = waypointByHost("ns", "waypoint.ns.svc.cluster.local");
-    here.push({
+    await here.push({
       services: [service("net-a", { waypoint }), aService("waypoint", "", { ports: [aPort(15008, 15008)] })],
       workloads: [
         { ...split(byIp), uid: "net-b/SplitHorizonWorkload/gateway/waypoint", services: { "ns/waypoint.ns.svc.cluster.local": [] } },
@@ -187,6 +187,6 @@ describe("networks", { timeout: 60_000 }, () => {
     });
     assert.equal(await echoed(client, VIP, 80), "far:hello");
     assert.equal(relay.asked.at(-1)?.authority, `${HOST}:80`);
-    here.push({ services: [service("net-a")] });
+    await here.push({ services: [service("net-a")] });
   });
 });

@@ -64,6 +64,7 @@ export const createTestNodes = (dir: string, controller: TestController): TestNo
       const write = (text: string): void => void lines.push(...text.split(/(?<=\n)/).map((line) => `${name}\t${line}`));
       const logger = createLogger({ format: "text", level: "debug", out: { write } });
       const app = await build({ config: config.value, world, logger, sources: controller.sources() });
+      controller.settle(app.settled);
       const stop = new AbortController();
       const running = app.run(stop.signal);
       const session = await agent.session();

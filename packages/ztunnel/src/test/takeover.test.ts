@@ -79,7 +79,7 @@ describe("upgrade without loss", { timeout: 100_000 }, () => {
 
   before(async () => {
     for (const p of [client, server, late]) net.capture(p);
-    controller.push({
+    await controller.push({
       services: [aService("s", "10.96.0.1")],
       workloads: [workload(client), workload(server, { services: { [KEY]: [aPort(80, 8080)] } }), workload(late)],
     });

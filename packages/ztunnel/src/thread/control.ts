@@ -20,8 +20,8 @@ export type DataPlane = AsyncDisposable &
     readonly pods: Pick<PodThreads, "start">;
     /** Resolves when every thread has applied all state that was told before. */
     settled(): Promise<void>;
-    /** The metrics with what the threads have counted. */
-    readonly metrics: Metrics;
+    /** Adds what the threads have counted to the metrics: before these are shown. */
+    collect(): void;
     /** Each thread's connections, by pod uid. */
     connections(): Promise<readonly Readonly<Record<string, PodConnections>>[]>;
     explain(question: ExplainQuestion): Promise<ExplainAnswer>;
@@ -114,13 +114,7 @@ export const createDataPlane = ({
     silent: threads.silent,
     failed: threads.failed,
     settled: async () => void (await threads.ask("flush", () => undefined)),
-    metrics: {
-      ...metrics,
-      expose: (accept) => {
-        gather.collect();
-        return metrics.expose(accept);
-      },
-    },
+    collect: gather.collect,
     connections: () => threads.ask("connections", () => undefined),
     explain: async (question) => {
       const [thread] = threads.list();

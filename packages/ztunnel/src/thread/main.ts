@@ -1,20 +1,23 @@
 // A data thread: what it is given, and how it is wired to the control thread. (the entry of its worker)
 
-import { parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { createLogger } from "@ambit/shared/telemetry/log.ts";
 import type { FromThread, ThreadSetup, ToThread } from "./messages.ts";
 import { createDataThread } from "./serve.ts";
 
-const port = parentPort;
-if (port === null) throw new Error("a data thread is started by ztunnel, not by hand");
-const setup = workerData as ThreadSetup;
-const tell = (message: FromThread): void => port.postMessage(message);
-const logger = createLogger({
-  ...setup.config.log,
-  out: { write: (lines) => tell({ kind: "lines", lines }) },
-});
-logger.setLevels(setup.levels);
-const thread = createDataThread({ setup, tell, world: realWorld(), logger });
-port.on("message", (message: ToThread) => thread.onMessage(message));
-tell({ kind: "up" });
+const run = (port: MessagePort): void => {
+  const setup = workerData as ThreadSetup;
+  const tell = (message: FromThread): void => port.postMessage(message);
+  const logger = createLogger({
+    ...setup.config.log,
+    out: { write: (lines) => tell({ kind: "lines", lines }) },
+  });
+  logger.setLevels(setup.levels);
+  const thread = createDataThread({ setup, tell, world: realWorld(), logger });
+  port.on("message", (message: ToThread) => thread.onMessage(message));
+  tell({ kind: "up" });
+};
+
+// Elsewhere than in a worker it is only read, so that its code is compiled beforehand.
+if (parentPort !== null) run(parentPort);
