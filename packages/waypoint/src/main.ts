@@ -1,11 +1,16 @@
 // The waypoint: parse, build, run.
 
 import { envFrom } from "@ambit/shared/runtime/env.ts";
+import { isPrepare, prepare } from "@ambit/shared/runtime/prepare.ts";
 import { realWorld, stopSignal } from "@ambit/shared/runtime/run.ts";
 import { createLogger, standardOutput } from "@ambit/shared/telemetry/log.ts";
 import { build } from "./app.ts";
 import { parseConfig } from "./config.ts";
 
+if (isPrepare(process.argv)) {
+  await prepare();
+  process.exit(0);
+}
 const config = parseConfig(envFrom(process.env));
 if (!config.ok) {
   process.stderr.write(`waypoint: ${config.error}\n`);

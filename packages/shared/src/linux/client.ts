@@ -42,6 +42,7 @@ const calls = {
   setns: libc.func("int setns(int fd, int type)"),
   close: libc.func("int close(int fd)"),
   mkfifo: libc.func("int mkfifo(const char *path, uint32_t mode)"),
+  malloc_trim: libc.func("int malloc_trim(uint64_t pad)"),
   syscall: libc.func("int64_t syscall(int64_t number, int64_t a, int64_t b, int64_t c)"),
 } as const;
 

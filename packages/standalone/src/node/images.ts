@@ -5,12 +5,35 @@ import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 /** Image repository (without registry and tag) → argv. `*` at the end of a key stands for the rest, which `{*}` in the argv repeats. */
 export type ImageTable = Readonly<Record<string, readonly string[]>>;
 
+/** The user that a component runs as: Node keeps a compile cache for each. */
+export const COMPONENTS = { ztunnel: 0, cni: 0, waypoint: 1337, controller: 1337 } as const;
+export type ComponentName = keyof typeof COMPONENTS;
+
+/** Where the components' compile caches are, as an image would carry them; filled when a cluster starts. */
+const compileCache = (repository: string, component: ComponentName): string =>
+  `${repository}/node_modules/.cache/components-${COMPONENTS[component]}`;
+
+export const componentMain = (repository: string, component: ComponentName): string => `${repository}/packages/${component}/src/main.ts`;
+
+/** The cache is found by paths from its own directory: where the checkout is mounted makes no difference. */
+export const compileCacheEnv = (repository: string, component: ComponentName): Readonly<Record<string, string>> => ({
+  NODE_COMPILE_CACHE: compileCache(repository, component),
+  NODE_COMPILE_CACHE_PORTABLE: "1",
+});
+
+const component = (node: string, repository: string, name: ComponentName): readonly string[] => [
+  "/usr/bin/env",
+  ...Object.entries(compileCacheEnv(repository, name)).map(([key, value]) => `${key}=${value}`),
+  node,
+  componentMain(repository, name),
+];
+
 /** Ambit's own images, run from the checkout by the Node that runs us. */
 export const ambitImages = (node: string, repository: string): ImageTable => ({
-  "ambit/ztunnel": [node, `${repository}/packages/ztunnel/src/main.ts`],
-  "ambit/waypoint": [node, `${repository}/packages/waypoint/src/main.ts`],
-  "ambit/controller": [node, `${repository}/packages/controller/src/main.ts`],
-  "ambit/cni": [node, `${repository}/packages/cni/src/main.ts`],
+  "ambit/ztunnel": component(node, repository, "ztunnel"),
+  "ambit/waypoint": component(node, repository, "waypoint"),
+  "ambit/controller": component(node, repository, "controller"),
+  "ambit/cni": component(node, repository, "cni"),
   "ambit/app-*": [node, `${repository}/test/apps/{*}.ts`],
   "ambit/node": [node],
 });

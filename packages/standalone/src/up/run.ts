@@ -1,7 +1,8 @@
 // How does a whole cluster start on this machine, stay up, and go away without a trace?
 
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { createKubeClient, type KubeClient, loadKubeConfig } from "@ambit/shared/kube/client.ts";
 import type { Node } from "@ambit/shared/kube/objects/core.ts";
 import { findCondition } from "@ambit/shared/kube/objects/meta.ts";
@@ -19,6 +20,7 @@ import type { UpConfig } from "./config.ts";
 import { UpError } from "./error.ts";
 import { openInstance, removeDeadInstances, removeInstance, takeInstance } from "./instance/store.ts";
 import { facts } from "./machine/run.ts";
+import { prepareComponents } from "./prepare.ts";
 
 export type UpIo = {
   readonly world: World;
@@ -34,6 +36,7 @@ export type UpIo = {
 export type RunningUp = { readonly instance: Instance; readonly kubeconfig: string; readonly server: string; readonly port: number };
 
 const START_MS = 60_000;
+const REPOSITORY = realpathSync(join(import.meta.dirname, "../../../.."));
 
 /**
  * Runs until the signal aborts, then takes everything down. Throws UpError, one sentence, for what the person can mend:
@@ -70,9 +73,11 @@ const runCluster = async (spec: ClusterSpec, io: UpIo, startedAt: number): Promi
   try {
     await ensureFabric(instance.id);
     children.push(keepRunning(apiServerSpec(spec), deps));
+    const prepared = prepareComponents(REPOSITORY, out);
     for (let n = 1; n <= spec.nodes; n++) await ensureNode(instance.id, n, spec.nodes);
     const starting = AbortSignal.any([io.signal, AbortSignal.timeout(START_MS)]);
     const client = await raceChildren(children, waitForApi(spec, world, starting));
+    await prepared;
     if (client === undefined) return;
     try {
       children.push(keepRunning(controllersSpec(spec), deps));
