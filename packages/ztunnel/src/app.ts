@@ -29,6 +29,7 @@ import { createHandover } from "./takeover/run.ts";
 import { createDataPlane } from "./thread/control.ts";
 import { threadCount } from "./thread/count.ts";
 import type { ThreadConfig } from "./thread/messages.ts";
+import { type Spawn, spawnThread } from "./thread/spawn.ts";
 
 const STATE_GATE = "state manager";
 const PODS_GATE = "workload proxy manager";
@@ -38,6 +39,8 @@ const DNS_GATE = "dns proxy";
 const PROXY_TASK = "proxy";
 /** Below the second that a kubelet's probe waits. */
 const BEAT_MS = 800;
+/** For what the data threads have logged in the end. */
+const LAST_WORDS_MS = 1_000;
 
 export type ZtunnelApp = AsyncDisposable & {
   readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number };
@@ -53,6 +56,8 @@ export type BuildOptions = {
   readonly logger: Logger;
   /** The controller unless a test gives its own. */
   readonly sources?: Sources;
+  /** Workers of ztunnel's own unless a test harms them. */
+  readonly spawn?: Spawn;
 };
 
 /** Everything ztunnel needs of the kernel, tried once: entering a namespace, a marked and a transparent socket. */
@@ -77,7 +82,7 @@ const shown = (config: ZtunnelConfig): Readonly<Record<string, unknown>> => ({
 const threadConfig = ({ xds: _xds, ca: _ca, token: _token, ...config }: ZtunnelConfig): ThreadConfig => config;
 
 /** Binds the ports; nothing is served to pods before `run`. Throws a sentence when a port is taken. */
-export const build = async ({ config, world, logger, sources: given }: BuildOptions): Promise<ZtunnelApp> => {
+export const build = async ({ config, world, logger, sources: given, spawn = spawnThread }: BuildOptions): Promise<ZtunnelApp> => {
   const scope = new AsyncDisposableStack();
   try {
     verifySystem(config.sockets.mark);
@@ -100,7 +105,7 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
     const certificates = meterCertificates(metrics, certs, world);
     const feed = createStateFeed();
     const count = threadCount({ cores: availableParallelism(), limit: config.threads.cpuLimit, ...config.threads });
-    const plane = scope.use(createDataPlane({ count, config: threadConfig(config), world, logger, metrics, certs, feed }));
+    const plane = scope.use(createDataPlane({ count, config: threadConfig(config), world, logger, metrics, certs, feed, spawn }));
 
     const pods: PodSet = createPodSet({
       metrics,
@@ -180,13 +185,13 @@ export const build = async ({ config, world, logger, sources: given }: BuildOpti
         handover.close();
         await pods.drain(config.drainMs);
         work.abort(new Error("ztunnel is shutting down"));
-        await Promise.allSettled([...tasks, ended, roots.done, lists?.done, plane.settled()]);
+        await Promise.allSettled([...tasks, ended, roots.done, lists?.done, plane.settled(LAST_WORDS_MS)]);
         log.info("stopped");
       }
     };
     return {
       ports: { admin: admin.port, stats: stats.port, readiness: readiness.port },
-      settled: plane.settled,
+      settled: () => plane.settled(),
       run,
       [Symbol.asyncDispose]: () => scope.disposeAsync(),
     };

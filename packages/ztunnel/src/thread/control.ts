@@ -13,13 +13,13 @@ import { createGather } from "./gather.ts";
 import type { ExplainAnswer, ExplainQuestion, FromThread, PodConnections, ThreadConfig } from "./messages.ts";
 import { createPodThreads, type PodThreads } from "./pods.ts";
 import { createDataThreads, type DataThreads, type ThreadHandle } from "./run.ts";
-import { type Spawn, spawnThread } from "./spawn.ts";
+import type { Spawn } from "./spawn.ts";
 
 export type DataPlane = AsyncDisposable &
   Pick<DataThreads, "started" | "silent" | "failed" | "count"> & {
     readonly pods: Pick<PodThreads, "start">;
-    /** Resolves when every thread has applied all state that was told before. */
-    settled(): Promise<void>;
+    /** Resolves when every thread has applied all state that was told before, and sent what it logged; at the latest after the time. */
+    settled(withinMs?: number): Promise<void>;
     /** Adds what the threads have counted to the metrics: before these are shown. */
     collect(): void;
     /** Each thread's connections, by pod uid. */
@@ -39,22 +39,25 @@ export type DataPlaneOptions = {
   readonly metrics: Metrics;
   readonly certs: CertStore;
   readonly feed: Pick<StateFeed, "subscribe">;
-  readonly spawn?: Spawn;
+  readonly spawn: Spawn;
 };
 
+/** Of the threads themselves; Istio has no such families. */
+const threadMeters = (metrics: Pick<Metrics, "counter" | "gauge">) => ({
+  load: metrics.gauge({
+    name: "ambit_data_thread_load",
+    help: "What a data thread has to do: captured connections, and tunnel connections eightfold.",
+    labels: ["thread"],
+  }),
+  restarts: metrics.counter({ name: "ambit_data_thread_restarts_total", help: "Data threads that ended by themselves." }),
+});
+
 /** Starts the threads at once; `started` resolves when they are ready. */
-export const createDataPlane = ({
-  count,
-  config,
-  world,
-  logger,
-  metrics,
-  certs,
-  feed,
-  spawn = spawnThread,
-}: DataPlaneOptions): DataPlane => {
+export const createDataPlane = ({ count, config, world, logger, metrics, certs, feed, spawn }: DataPlaneOptions): DataPlane => {
   const gather = createGather(metrics);
   let revocations: Uint8Array | undefined;
+  const meters = threadMeters(metrics);
+  const restarted = meters.restarts.with({});
   const following = new Map<number, () => void>();
   const byIndex = (index: number): ThreadHandle | undefined => threads.list().find((t) => t.index === index);
   const certFeed = createCertFeed(certs, (index, message) => byIndex(index)?.tell(message));
@@ -113,8 +116,12 @@ export const createDataPlane = ({
     started: threads.started,
     silent: threads.silent,
     failed: threads.failed,
-    settled: async () => void (await threads.ask("flush", () => undefined)),
-    collect: gather.collect,
+    settled: async (withinMs) => void (await threads.ask("flush", () => undefined, withinMs)),
+    collect: () => {
+      gather.collect();
+      for (const [thread, load] of threads.loads().entries()) meters.load.with({ thread: `${thread}` }).set(load ?? 0);
+      restarted.add(threads.restarts - restarted.value);
+    },
     connections: () => threads.ask("connections", () => undefined),
     explain: async (question) => {
       const [thread] = threads.list();

@@ -21,7 +21,7 @@ type Slots = { readonly array: Float64Array; readonly slab: number; readonly at:
 /** A row of slots of its own for every child, in slabs that the control thread reads at any time. */
 const createSlots = (tell: (event: MetricEvent) => void) => {
   let slab = -1;
-  let array = new Float64Array(0);
+  let array = new Float64Array(new SharedArrayBuffer(0));
   let used = 0;
   return (count: number): Slots => {
     if (used + count > array.length) {
@@ -59,15 +59,21 @@ const gaugeChild = (slots: Slots): GaugeChild => ({
   },
 });
 
-const histogramChild = ({ array, at }: Slots, bounds: readonly number[]): HistogramChild => ({
-  observe: (n) => {
-    let i = 0;
-    while (i < bounds.length && n > (bounds[i] ?? 0)) i++;
-    array[at + i] = (array[at + i] ?? 0) + 1;
-    const sum = at + bounds.length + 1;
-    array[sum] = (array[sum] ?? 0) + n;
-  },
-});
+const histogramChild = ({ array, at }: Slots, bounds: readonly number[]): HistogramChild => {
+  const sum = at + bounds.length + 1;
+  return {
+    observe: (n) => {
+      let i = 0;
+      while (i < bounds.length && n > (bounds[i] ?? 0)) i++;
+      array[at + i] = (array[at + i] ?? 0) + 1;
+      array[sum] = (array[sum] ?? 0) + n;
+    },
+    merge: (counts, more) => {
+      for (let i = 0; i <= bounds.length; i++) array[at + i] = (array[at + i] ?? 0) + (counts[i] ?? 0);
+      array[sum] = (array[sum] ?? 0) + more;
+    },
+  };
+};
 
 /**
  * The thread's families. A new set of label values is told once; counting is a store into shared memory, so what was counted

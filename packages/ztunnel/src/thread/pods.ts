@@ -9,6 +9,9 @@ import type { PodHandle } from "../inpod/run.ts";
 import type { PodDescription, ThreadConfig } from "./messages.ts";
 import type { DataThreads, ThreadHandle } from "./run.ts";
 
+/** A thread that is so late is stuck: nobody waits for it any longer. */
+const STUCK_MS = 1_000;
+
 export type PodThreadsOptions = {
   readonly threads: Pick<DataThreads, "ask" | "tell" | "count">;
   readonly config: Pick<ThreadConfig, "sockets" | "trustDomain">;
@@ -63,7 +66,7 @@ export const createPodThreads = ({ threads, config, identities, specs }: PodThre
         // No thread that starts from here on serves it again.
         entries.delete(key);
         const unlistened = closeListeners(entry);
-        await threads.ask("drain", () => ({ key, deadlineMs }));
+        await threads.ask("drain", () => ({ key, deadlineMs }), deadlineMs + STUCK_MS);
         await unlistened;
       },
       close: () => {

@@ -19,8 +19,15 @@ export type DataThreads = AsyncDisposable & {
   /** Those that live, in the order of their numbers. */
   list(): readonly ThreadHandle[];
   tell(message: ToThread): void;
-  /** Asks every living thread; one that ends meanwhile is left out (it is started again, and told everything then). Rejects with the first other failure. */
-  ask<K extends CallName>(name: K, ask: (thread: number) => Calls[K]["ask"]): Promise<readonly Calls[K]["answer"][]>;
+  /**
+   * Asks every living thread. One that ends meanwhile is left out (it is started again, and told everything then), and so is one that
+   * does not answer within the time, where there is one. Rejects with the first other failure.
+   */
+  ask<K extends CallName>(name: K, ask: (thread: number) => Calls[K]["ask"], withinMs?: number): Promise<readonly Calls[K]["answer"][]>;
+  /** What each thread has to do now (balance.ts); undefined: it is not there. */
+  loads(): readonly (number | undefined)[];
+  /** How often a thread ended by itself. */
+  readonly restarts: number;
   /** Resolves when all run and have been prepared. */
   started(): Promise<void>;
   /** Numbers of threads that are not there, or do not answer within the time. */
@@ -42,7 +49,7 @@ export type DataThreadsOptions = {
   readonly onGone: (thread: number) => void;
 };
 
-/** What was asked of a thread that has ended. */
+/** What was asked of a thread that has ended, or is stuck. */
 export class ThreadGone extends Error {
   override readonly name = "ThreadGone";
 }
@@ -151,18 +158,20 @@ export const createDataThreads = (options: DataThreadsOptions): DataThreads => {
 
   const list = (): readonly Running[] => [...running.values()].sort((a, b) => a.index - b.index);
 
-  const answersWithin = (thread: Running, ms: number): Promise<boolean> => {
-    const late = new AbortController();
-    const asked = thread.call("beat", undefined).then(
-      () => true,
-      () => false,
+  const callWithin = <K extends CallName>(
+    thread: Running,
+    call: { name: K; ask: Calls[K]["ask"]; ms: number },
+  ): Promise<Calls[K]["answer"]> => {
+    const answered = new AbortController();
+    const silence = world.sleep(call.ms, answered.signal).then(
+      () => {
+        throw new ThreadGone(`data thread ${thread.index} has not answered ${call.name} within ${call.ms} ms`);
+      },
+      () => new Promise<never>(() => {}), // it has answered: the race is over
     );
-    const timer = world.sleep(ms, late.signal).then(
-      () => false,
-      () => false,
-    );
-    return Promise.race([asked, timer]).finally(() => late.abort());
+    return Promise.race([thread.call(call.name, call.ask), silence]).finally(() => answered.abort());
   };
+  const takesConnections = (index: number): boolean => Atomics.load(loads, index) < TAKES_NOTHING / 2;
 
   return {
     count,
@@ -170,23 +179,30 @@ export const createDataThreads = (options: DataThreadsOptions): DataThreads => {
     tell: (message) => {
       for (const thread of list()) thread.tell(message);
     },
-    ask: async <K extends CallName>(name: K, ask: (thread: number) => Calls[K]["ask"]) => {
-      const settled = await Promise.allSettled(list().map((t) => t.call(name, ask(t.index))));
+    ask: async <K extends CallName>(name: K, ask: (thread: number) => Calls[K]["ask"], ms?: number) => {
+      const one = (t: Running) => (ms === undefined ? t.call(name, ask(t.index)) : callWithin(t, { name, ask: ask(t.index), ms }));
+      const settled = await Promise.allSettled(list().map(one));
       const broken = settled.find((s) => s.status === "rejected" && !(s.reason instanceof ThreadGone));
       if (broken?.status === "rejected") throw broken.reason;
       return settled.flatMap((s) => (s.status === "fulfilled" ? [s.value as Calls[K]["answer"]] : []));
     },
+    loads: () => Array.from(loads, (load, index) => (takesConnections(index) ? load : undefined)),
+    get restarts() {
+      return ended.length;
+    },
     started: async () => void (await first),
     silent: async (withinMs) => {
-      const beats = await Promise.all(
-        Array.from({ length: count }, async (_, index) => {
-          const thread = running.get(index);
-          return thread !== undefined && Atomics.load(loads, index) < TAKES_NOTHING / 2 && (await answersWithin(thread, withinMs))
-            ? []
-            : [index];
-        }),
-      );
-      return beats.flat();
+      const answers = (thread: Running): Promise<boolean> =>
+        callWithin(thread, { name: "beat", ask: undefined, ms: withinMs }).then(
+          () => true,
+          () => false,
+        );
+      const beats = Array.from({ length: count }, async (_, index) => {
+        const thread = running.get(index);
+        const fine = thread !== undefined && takesConnections(index) && (await answers(thread));
+        return fine ? [] : [index];
+      });
+      return (await Promise.all(beats)).flat();
     },
     failed: failed.promise,
     [Symbol.asyncDispose]: async () => {

@@ -21,31 +21,37 @@ export type ThreadEvents = {
 
 export type Spawn = (setup: ThreadSetup, events: ThreadEvents) => ThreadProcess;
 
-export const spawnThread: Spawn = (setup, { onMessage, onEnd }) => {
-  const worker = new Worker(new URL("./main.ts", import.meta.url), {
-    name: `data ${setup.index}`,
-    workerData: setup,
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-  });
-  let failure: Error | undefined;
-  let terminated = false;
-  worker.on("message", onMessage);
-  worker.on("messageerror", (e) => {
-    failure ??= e;
-    void worker.terminate();
-  });
-  worker.on("error", (e) => {
-    failure = e instanceof Error ? e : new Error(String(e));
-  });
-  worker.on("exit", (code) => onEnd(terminated ? undefined : (failure ?? new Error(`it exited with code ${code}`))));
-  return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
-    terminate: async () => {
-      terminated = true;
-      await worker.terminate();
-    },
+/** Workers that run the file. */
+export const spawnFrom =
+  (entry: URL): Spawn =>
+  (setup, { onMessage, onEnd }) => {
+    const worker = new Worker(entry, {
+      name: `data ${setup.index}`,
+      workerData: setup,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    let failure: Error | undefined;
+    let terminated = false;
+    worker.on("message", onMessage);
+    worker.on("messageerror", (e) => {
+      failure ??= e;
+      void worker.terminate();
+    });
+    worker.on("error", (e) => {
+      failure = e instanceof Error ? e : new Error(String(e));
+    });
+    worker.on("exit", (code) => onEnd(terminated ? undefined : (failure ?? new Error(`it exited with code ${code}`))));
+    return {
+      post: (message, transfer = []) => worker.postMessage(message, transfer),
+      terminate: async () => {
+        terminated = true;
+        await worker.terminate();
+      },
+    };
   };
-};
+
+/** The data threads of ztunnel. */
+export const spawnThread: Spawn = spawnFrom(new URL("./main.ts", import.meta.url));
 
 /** The two ends of a way between two data threads. */
 export const peerChannel = (): readonly [MessagePort, MessagePort] => {
