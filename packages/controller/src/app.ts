@@ -11,11 +11,12 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
-import { publishRootCert } from "./ca/apply.ts";
+import { CRL, publishToNamespaces, ROOT_CERT } from "./ca/apply.ts";
+import { rootsText } from "./ca/authority.ts";
 import { authorizeIdentity, nodeIdentityKey, type PodView } from "./ca/node-auth.ts";
 import { createServingCertificate, servingNames } from "./ca/serve.ts";
 import { createCaService } from "./ca/server.ts";
-import { loadOrCreateRoot, type Root } from "./ca/store.ts";
+import { type CaStore, createCaStore } from "./ca/store.ts";
 import type { Collection, Graph } from "./collections/core.ts";
 import { createGraph } from "./collections/flush.ts";
 import { lookup } from "./collections/lookup.ts";
@@ -79,12 +80,21 @@ const podView = (graph: Graph, pods: Collection<Pod>): PodView => {
 };
 
 /** What proxies call: discovery and certificates, behind a certificate of our own. */
-const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly root: Root }) => {
+const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly ca: CaStore }) => {
   const { client, world, logger } = deps;
-  const { model, root } = given;
+  const { model } = given;
+  const authority = () => given.ca.current().authority;
   const { rootNamespace: namespace, clusterDomain, trustDomain } = config.mesh;
   const review = createTokenReviewer({ client, audiences: config.audiences, world });
-  const serving = createServingCertificate(root, servingNames({ service: config.serviceName, namespace, clusterDomain }), world);
+  const serving = createServingCertificate(
+    {
+      authority,
+      onChange: given.ca.onChange,
+      names: servingNames({ service: config.serviceName, namespace, clusterDomain }),
+      policy: config.tls,
+    },
+    world,
+  );
   const discovery = createDiscovery({
     mesh: model.mesh,
     review,
@@ -92,7 +102,7 @@ const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonl
     log: eventLog(logger.scope("ads"), "info"),
   });
   const ca = createCaService({
-    root,
+    authority,
     review,
     authorize: (ask) => authorizeIdentity(ask, model.pods, { trustDomain, trustedNodeAccounts: config.trustedNodeAccounts }),
     lifetimes: config.certificates,
@@ -106,17 +116,30 @@ const buildServices = (config: ControllerConfig, deps: AppDeps, given: { readonl
 
 /** What only one controller may do: write to the cluster. Nothing is written before everything has been read. */
 const leaderWork =
-  (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly root: Root }) =>
+  (config: ControllerConfig, deps: AppDeps, given: { readonly model: Model; readonly ca: CaStore }) =>
   async (signal: AbortSignal): Promise<void> => {
     const { client, world, logger } = deps;
     const { inputs, served, mesh, sources } = given.model;
     const settings = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress };
+    const { ca } = given;
+    const publish = (map: typeof ROOT_CERT | typeof CRL, content: () => string | undefined): Promise<void> =>
+      publishToNamespaces(
+        {
+          client,
+          namespaces: inputs.namespaces,
+          map,
+          content,
+          onChange: ca.onChange,
+          world,
+          log: eventLog(logger.scope("ca"), "info"),
+        },
+        signal,
+      );
     await sources.synced(signal);
     await Promise.all([
-      publishRootCert(
-        { client, namespaces: inputs.namespaces, rootPem: given.root.certPem, world, log: eventLog(logger.scope("ca"), "info") },
-        signal,
-      ),
+      publish(ROOT_CERT, () => rootsText(ca.current().authority)),
+      publish(CRL, () => ca.current().crl),
+      ca.rotate(signal),
       keepWaypointClass({ client, served, classes: inputs.gatewayClasses, world, log: eventLog(logger.scope("deployer"), "info") }, signal),
       runDeployer({ client, inputs, settings, world, log: eventLog(logger.scope("deployer"), "info") }, signal),
       ...(config.writeStatus
@@ -130,8 +153,10 @@ export const build = async (config: ControllerConfig, deps: AppDeps): Promise<Ap
   const { client, world, logger } = deps;
   const scope = new AsyncDisposableStack();
   const model = buildModel(config, deps);
-  const root = await loadOrCreateRoot(client, { namespace: config.mesh.rootNamespace, trustDomain: config.mesh.trustDomain }, world);
-  const services = buildServices(config, deps, { model, root });
+  const { rootNamespace: namespace, trustDomain } = config.mesh;
+  const caDeps = { client, world, log: eventLog(logger.scope("ca"), "info") };
+  const ca = await createCaStore(caDeps, { ...config.rootRotation, namespace, trustDomain });
+  const services = buildServices(config, deps, { model, ca });
   const readiness = createReadiness(["kubernetes", "grpc"]);
   const metrics = createMetrics({ processMetrics: true });
   meterController(metrics, { graph: model.graph, mesh: model.mesh, xds: services.discovery });
@@ -161,8 +186,9 @@ export const build = async (config: ControllerConfig, deps: AppDeps): Promise<Ap
     const lease = { client, namespace: config.mesh.rootNamespace, name: LEASE, self, world, log: eventLog(logger.scope("leader"), "info") };
     const parts = Promise.all([
       model.sources.run(stop),
-      runLeader(lease, leaderWork(config, deps, { model, root }), stop),
+      runLeader(lease, leaderWork(config, deps, { model, ca }), stop),
       services.serving.run(stop),
+      ca.run(stop),
     ]);
     try {
       await serve({ stop, failed: parts });

@@ -1,9 +1,12 @@
 // What is the controller told from outside?
 
 import { type HostPort, parseHostPort } from "@ambit/shared/addr/socket.ts";
-import { bool, durationMs, type Env, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
+import { tlsOf } from "@ambit/shared/proxy/environment.ts";
+import { bool, durationMs, type Env, integer, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { levelsText } from "@ambit/shared/telemetry/log-levels.ts";
+import type { TlsPolicy } from "@ambit/shared/tls/policy.ts";
+import type { RotationSettings } from "./ca/rotation.ts";
 import type { MeshSettings } from "./model/settings.ts";
 
 export type ControllerConfig = {
@@ -19,6 +22,10 @@ export type ControllerConfig = {
   readonly audiences: readonly string[];
   readonly trustedNodeAccounts: readonly string[];
   readonly certificates: { readonly defaultMs: number; readonly maxMs: number };
+  /** How long our own root lives, and how it is replaced. */
+  readonly rootRotation: RotationSettings & { readonly rootLifetimeMs: number };
+  /** COMPLIANCE_POLICY and TLS12_ENABLED, for what we serve and for the waypoints that we deploy. */
+  readonly tls: TlsPolicy;
   readonly waypoint: { readonly image: string; readonly imagePullPolicy: string };
   /** What waypoints are told to dial. */
   readonly discoveryAddress: HostPort;
@@ -56,6 +63,11 @@ export const parseConfig = (env: Env): Result<ControllerConfig> => {
     trustedNodeAccounts: env.optional("CA_TRUSTED_NODE_ACCOUNTS", words, undefined),
     defaultMs: env.optional("DEFAULT_WORKLOAD_CERT_TTL", lifetime, DAY_MS),
     maxMs: env.optional("MAX_WORKLOAD_CERT_TTL", lifetime, 90 * DAY_MS),
+    rootLifetimeMs: env.optional("CITADEL_SELF_SIGNED_CA_CERT_TTL", lifetime, 3_650 * DAY_MS),
+    gracePercent: env.optional("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", integer(0, 99), 20),
+    introduceMs: env.optional("ROOT_ROTATION_INTRODUCE", durationMs, undefined),
+    retireMs: env.optional("ROOT_ROTATION_RETIRE", durationMs, undefined),
+    tls: tlsOf(env),
     image: env.optional("WAYPOINT_IMAGE", text, "ambit/waypoint:dev"),
     imagePullPolicy: env.optional("WAYPOINT_IMAGE_PULL_POLICY", oneOf("Always", "IfNotPresent", "Never"), "IfNotPresent" as const),
     discoveryAddress: env.optional("DISCOVERY_ADDRESS", parseHostPort, undefined),
@@ -85,6 +97,14 @@ export const parseConfig = (env: Env): Result<ControllerConfig> => {
     audiences: v.audiences,
     trustedNodeAccounts: v.trustedNodeAccounts ?? [`${v.rootNamespace}/ztunnel`],
     certificates: { defaultMs: v.defaultMs, maxMs: v.maxMs },
+    rootRotation: {
+      rootLifetimeMs: v.rootLifetimeMs,
+      gracePercent: v.gracePercent,
+      // Long enough for proxies that take roots only with a renewed certificate, and for the longest certificate that may be out.
+      introduceMs: v.introduceMs ?? v.defaultMs,
+      retireMs: v.retireMs ?? v.maxMs,
+    },
+    tls: v.tls,
     waypoint: { image: v.image, imagePullPolicy: v.imagePullPolicy },
     discoveryAddress: v.discoveryAddress ?? { host: `${v.serviceName}.${v.rootNamespace}.svc`, port: 15012 },
     writeStatus: v.writeStatus,

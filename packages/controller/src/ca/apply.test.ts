@@ -7,7 +7,7 @@ import type { ConfigMap, Namespace } from "@ambit/shared/kube/objects/core.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { startObjectServer } from "../kube/test/object-server.ts";
 import { meshOf, namespace } from "../model/test/fixtures.ts";
-import { publishRootCert } from "./apply.ts";
+import { publishToNamespaces, ROOT_CERT } from "./apply.ts";
 
 const MAPS = "/api/v1/configmaps";
 const ROOT = "the root";
@@ -20,9 +20,29 @@ const start = async (t: TestContext, namespaces: readonly Namespace[], maps: rea
   const m = meshOf({ namespaces });
   const stop = new AbortController();
   const log = (event: string, fields: object): void => {
-    if (event === "root_cert_not_written") assert.fail(`${event} ${JSON.stringify(fields)}`);
+    if (event === "config_map_not_written") assert.fail(`${event} ${JSON.stringify(fields)}`);
   };
-  const running = publishRootCert({ client, namespaces: m.inputs.namespaces, rootPem: ROOT, world, log }, stop.signal);
+  let text: string | undefined = ROOT;
+  let changed = (): void => assert.fail("nobody listens");
+  const become = (next: string | undefined): void => {
+    text = next;
+    changed();
+  };
+  const running = publishToNamespaces(
+    {
+      client,
+      namespaces: m.inputs.namespaces,
+      map: ROOT_CERT,
+      content: () => text,
+      onChange: (listener) => {
+        changed = listener;
+        return () => undefined;
+      },
+      world,
+      log,
+    },
+    stop.signal,
+  );
   t.after(async () => {
     stop.abort(new Error("test over"));
     await running;
@@ -31,8 +51,8 @@ const start = async (t: TestContext, namespaces: readonly Namespace[], maps: rea
   });
   const root = (ns: string): string | undefined =>
     (server.get(MAPS, `${ns}/istio-ca-root-cert`) as ConfigMap | undefined)?.data?.["root-cert.pem"];
-  const published = (ns: string): Promise<void> => server.until(() => root(ns) === ROOT, `the root in ${ns}`);
-  return { server, m, root, published };
+  const published = (ns: string, want = ROOT): Promise<void> => server.until(() => root(ns) === want, `the root in ${ns}`);
+  return { server, m, root, published, become };
 };
 
 test("every namespace has it, and one that is made later too", async (t) => {
@@ -62,4 +82,15 @@ test("what is right is not written again, and a namespace that goes gets nothing
   await published("later");
   assert.deepEqual(server.writes, ["PATCH later/istio-ca-root-cert"]);
   assert.equal(root("going"), undefined);
+});
+
+test("another content is written everywhere; none at all leaves what is there", async (t) => {
+  const { server, published, become } = await start(t, [namespace("shop"), namespace("bar")]);
+  await Promise.all([published("shop"), published("bar")]);
+  become("both roots");
+  await Promise.all([published("shop", "both roots"), published("bar", "both roots")]);
+  const { length } = server.writes;
+  become(undefined);
+  become("both roots");
+  assert.equal(server.writes.length, length);
 });

@@ -1,4 +1,4 @@
-// How does every namespace learn the root? (ConfigMap istio-ca-root-cert)
+// How does every namespace learn the roots and the revocation lists? (ConfigMaps istio-ca-root-cert and istio-ca-crl)
 
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { KubeError } from "@ambit/shared/kube/error.ts";
@@ -9,35 +9,44 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Collection } from "../collections/core.ts";
 import { createQueue } from "../work/run.ts";
 
-const ROOT_CONFIG_MAP = "istio-ca-root-cert";
-const KEY = "root-cert.pem";
-const FIELD_MANAGER = "istio-ca-root-cert";
+/** Names and keys as Istio's proxies mount them; the field manager is named after the ConfigMap. */
+export const ROOT_CERT = { name: "istio-ca-root-cert", key: "root-cert.pem" } as const;
+export const CRL = { name: "istio-ca-crl", key: "ca-crl.pem" } as const;
 
-export type RootCertOptions = {
+export type PublishOptions = {
   readonly client: KubeClient;
   readonly namespaces: Collection<Namespace>;
-  readonly rootPem: string;
+  readonly map: { readonly name: string; readonly key: string };
+  /** What stands in it now; undefined: it is not kept (one that is there stays as it is). */
+  readonly content: () => string | undefined;
+  /** Calls the listener when the content is another one. */
+  readonly onChange: (listener: () => void) => () => void;
   readonly world: World;
   readonly log: (event: string, fields: object) => void;
 };
 
 /** A namespace that is going away takes no new objects. */
-const wantsRootCert = (ns: Namespace): boolean => ns.metadata.deletionTimestamp === undefined && ns.status?.phase !== "Terminating";
-
-const isCurrent = (map: ConfigMap | undefined, rootPem: string): boolean => map?.data?.[KEY] === rootPem;
+const takesObjects = (ns: Namespace): boolean => ns.metadata.deletionTimestamp === undefined && ns.status?.phase !== "Terminating";
 
 /** Keeps the ConfigMap right in every namespace until the signal aborts: what somebody changes or deletes is put back. */
-export const publishRootCert = async (options: RootCertOptions, signal: AbortSignal): Promise<void> => {
-  const { client, namespaces, rootPem, world, log } = options;
-  const fieldSelector = `metadata.name=${ROOT_CONFIG_MAP}`;
-  const maps = createReflector<ConfigMap>({ client, resource: RESOURCES.configMaps, fieldSelector, world, log });
+export const publishToNamespaces = async (options: PublishOptions, signal: AbortSignal): Promise<void> => {
+  const { client, namespaces, map, content, world, log } = options;
+  const maps = createReflector<ConfigMap>({
+    client,
+    resource: RESOURCES.configMaps,
+    fieldSelector: `metadata.name=${map.name}`,
+    world,
+    log,
+  });
   const work = async (name: string): Promise<void> => {
     const ns = namespaces.get(name);
-    if (ns === undefined || !wantsRootCert(ns) || isCurrent(maps.get(`${name}/${ROOT_CONFIG_MAP}`), rootPem)) return;
-    const body = { metadata: { name: ROOT_CONFIG_MAP, namespace: name, labels: { "istio.io/config": "true" } }, data: { [KEY]: rootPem } };
+    const text = content();
+    if (ns === undefined || text === undefined || !takesObjects(ns)) return;
+    if (maps.get(`${name}/${map.name}`)?.data?.[map.key] === text) return;
+    const body = { metadata: { name: map.name, namespace: name, labels: { "istio.io/config": "true" } }, data: { [map.key]: text } };
     try {
-      const key = { namespace: name, name: ROOT_CONFIG_MAP };
-      await client.patch(RESOURCES.configMaps, key, { type: "apply", body, fieldManager: FIELD_MANAGER, force: true });
+      const key = { namespace: name, name: map.name };
+      await client.patch(RESOURCES.configMaps, key, { type: "apply", body, fieldManager: map.name, force: true });
     } catch (error) {
       // The namespace went away between our look and our write.
       if (error instanceof KubeError && (error.status === 404 || (error.status === 403 && namespaces.get(name) === undefined))) return;
@@ -48,17 +57,22 @@ export const publishRootCert = async (options: RootCertOptions, signal: AbortSig
     world,
     work,
     onError: (namespace, error) =>
-      log("root_cert_not_written", { namespace, error: error instanceof Error ? error.message : String(error) }),
+      log("config_map_not_written", { name: map.name, namespace, error: error instanceof Error ? error.message : String(error) }),
   });
   const running = maps.run(signal);
   await maps.synced(signal);
   maps.subscribe((events) => {
     for (const e of events) queue.add((e.type === "delete" ? e.old : e.object).metadata.namespace ?? "");
   });
-  const stop = namespaces.subscribe((changes) => {
-    for (const c of changes) queue.add(c.key);
-  });
+  const stops = [
+    namespaces.subscribe((changes) => {
+      for (const c of changes) queue.add(c.key);
+    }),
+    options.onChange(() => {
+      for (const ns of namespaces.list()) queue.add(ns.metadata.name);
+    }),
+  ];
   await queue.run(signal);
-  stop();
+  for (const stop of stops) stop();
   await running;
 };

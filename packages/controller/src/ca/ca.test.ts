@@ -1,24 +1,20 @@
 // Does CreateCertificate issue what it should over a real channel, and refuse the rest?
 
 import assert from "node:assert/strict";
-import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
 import { createChannel } from "@ambit/shared/grpc/channel.ts";
 import { serveGrpc } from "@ambit/shared/grpc/serve.ts";
 import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
-import { KubeError } from "@ambit/shared/kube/error.ts";
-import type { Secret } from "@ambit/shared/kube/objects/core.ts";
-import type { KubeObject } from "@ambit/shared/kube/objects/meta.ts";
 import { err, ok, unwrap } from "@ambit/shared/runtime/result.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { createCsr } from "@ambit/shared/tls/csr.ts";
-import { createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
+import { type createKey, createRoot } from "@ambit/shared/tls/issue.ts";
 import { CREATE_CERTIFICATE_PATH, decodeCreateCertificateResponse, encodeCreateCertificateRequest } from "@ambit/shared/wire/ca.ts";
 import type { CreateCertificateRequest } from "@ambit/shared/wire/types.ts";
 import { createServingCertificate, servingNames } from "./serve.ts";
 import { createCaService } from "./server.ts";
 import { checkKey, validityOf } from "./sign.ts";
-import { loadOrCreateRoot, readRoot } from "./store.ts";
 
 const HOUR = 3_600_000;
 const world = realWorld();
@@ -28,9 +24,10 @@ const rootOf = () => {
   return { ...createRoot({ notBefore: now - HOUR, notAfter, organization: "cluster.local" }), notAfter };
 };
 const root = rootOf();
+const authority = { signer: root, chainPem: [], rootsPem: [root.certPem], notAfter: root.notAfter };
 
 const ca = createCaService({
-  root,
+  authority: () => authority,
   review: async (token) =>
     token === "good" ? ok({ namespace: "shop", serviceAccount: "web", pod: undefined }) : err("the token is not valid"),
   authorize: ({ caller, impersonated }) =>
@@ -42,8 +39,11 @@ const ca = createCaService({
   log: () => undefined,
 });
 const serving = createServingCertificate(
-  root,
-  servingNames({ service: "istiod", namespace: "istio-system", clusterDomain: "cluster.local" }),
+  {
+    authority: () => authority,
+    onChange: () => () => undefined,
+    names: servingNames({ service: "istiod", namespace: "istio-system", clusterDomain: "cluster.local" }),
+  },
   world,
 );
 const server = await serveGrpc({ bind: "127.0.0.1:0", tls: serving, services: [ca] });
@@ -147,61 +147,7 @@ const keys: readonly (readonly [string, ReturnType<typeof createKey>["publicKey"
 for (const [name, key, good] of keys) test(`key ${name}`, () => assert.equal(checkKey(key).ok, good));
 
 test("a certificate never outlives the root", () => {
-  const at = { now: 1_000_000, rootNotAfter: 1_500_000, lifetimes: { defaultMs: 24 * HOUR, maxMs: 48 * HOUR } };
+  const at = { now: 1_000_000, caNotAfter: 1_500_000, lifetimes: { defaultMs: 24 * HOUR, maxMs: 48 * HOUR } };
   assert.equal(validityOf(0, at).notAfter, 1_500_000);
   assert.ok(validityOf(0, at).notBefore < at.now);
-});
-
-// ---- the root's Secret ----
-
-const secrets = () => {
-  const held = new Map<string, Secret>();
-  const created = { count: 0 };
-  return {
-    held,
-    created,
-    client: {
-      get: async <T extends KubeObject>(_r: unknown, key: { readonly name: string }) => held.get(key.name) as T | undefined,
-      create: async <T extends KubeObject>(_r: unknown, object: T): Promise<T> => {
-        if (held.has(object.metadata.name)) throw new KubeError({ status: 409, reason: "AlreadyExists", message: "exists", body: {} });
-        created.count++;
-        held.set(object.metadata.name, object as Secret);
-        return object;
-      },
-    },
-  };
-};
-const who = { namespace: "istio-system", trustDomain: "cluster.local" };
-
-test("the first controller makes the root, later ones read it; of two at once both end with the same", async () => {
-  const { client, held, created } = secrets();
-  const [a, b] = await Promise.all([loadOrCreateRoot(client, who, world), loadOrCreateRoot(client, who, world)]);
-  const c = await loadOrCreateRoot(client, who, world);
-  assert.deepEqual([a.certPem, a.keyPem], [b.certPem, b.keyPem]);
-  assert.equal(c.certPem, a.certPem);
-  assert.deepEqual([created.count, [...held.keys()]], [1, ["istio-ca-secret"]]);
-  assert.ok(a.notAfter - world.now() > 9.9 * 365 * 24 * HOUR);
-  assert.equal(new X509Certificate(a.certPem).checkPrivateKey(createPrivateKey(a.keyPem)), true);
-});
-
-test("a Secret that is not a root is said to be so, never replaced", () => {
-  const secret = (data: Record<string, string>): Secret => ({ metadata: { namespace: "istio-system", name: "istio-ca-secret" }, data });
-  const b64 = (s: string) => Buffer.from(s).toString("base64");
-  const said = (data: Record<string, string>) => {
-    const r = readRoot(secret(data), world.now());
-    return r.ok ? "ok" : r.error;
-  };
-  const pair = (certPem: string, keyPem: string) => ({ "ca-cert.pem": b64(certPem), "ca-key.pem": b64(keyPem) });
-  const span = { notBefore: world.now() - 2 * HOUR, notAfter: world.now() + HOUR };
-  const { publicKey, keyPem } = createKey();
-  const leaf = issueLeaf(root, { publicKey, uris: ["spiffe://cluster.local/ns/a/sa/b"], ...span });
-  const old = createRoot({ ...span, notAfter: world.now() - HOUR });
-  assert.equal(said(pair(root.certPem, root.keyPem)), "ok");
-  assert.equal(said({}), "Secret istio-system/istio-ca-secret lacks ca-cert.pem");
-  assert.equal(said({ "ca-cert.pem": b64(root.certPem) }), "Secret istio-system/istio-ca-secret lacks ca-key.pem");
-  assert.match(said(pair("x", "y")), /ca-cert\.pem is not a certificate/);
-  assert.match(said(pair(root.certPem, "y")), /ca-key\.pem is not a private key/);
-  assert.match(said(pair(root.certPem, rootOf().keyPem)), /ca-key\.pem is not the key of ca-cert\.pem/);
-  assert.match(said(pair(leaf, keyPem)), /ca-cert\.pem is not a CA's certificate/);
-  assert.match(said(pair(old.certPem, old.keyPem)), /ca-cert\.pem has expired/);
 });

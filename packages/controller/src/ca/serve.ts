@@ -2,7 +2,9 @@
 
 import type { ServingCert } from "@ambit/shared/grpc/serve.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
-import { type CertificateAuthority, createKey, issueLeaf } from "@ambit/shared/tls/issue.ts";
+import { createKey, issueLeaf } from "@ambit/shared/tls/issue.ts";
+import type { TlsPolicy } from "@ambit/shared/tls/policy.ts";
+import type { Authority } from "./authority.ts";
 
 const LIFETIME_MS = 90 * 24 * 3_600_000;
 const BACKDATE_MS = 120_000;
@@ -19,38 +21,57 @@ export const servingNames = (where: {
 
 export type ServingCertificate = {
   current(): ServingCert;
+  readonly policy?: TlsPolicy;
   onRenew(listener: () => void): () => void;
-  /** Renews at half of the lifetime until the signal aborts. */
+  /** Renews at half of the lifetime, and when the authority changes, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 };
 
-export const createServingCertificate = (root: CertificateAuthority, names: readonly string[], world: World): ServingCertificate => {
+export type ServingSources = {
+  readonly authority: () => Authority;
+  /** Calls the listener when the authority is another one. */
+  readonly onChange: (listener: () => void) => () => void;
+  readonly names: readonly string[];
+  readonly policy?: TlsPolicy;
+};
+
+export const createServingCertificate = (sources: ServingSources, world: World): ServingCertificate => {
+  const { names, policy } = sources;
+  let renewAt = 0;
   const issue = (): ServingCert => {
     const { keyPem, publicKey } = createKey();
+    const { signer, chainPem, notAfter: end } = sources.authority();
     const now = world.now();
-    const leaf = issueLeaf(root, { publicKey, uris: [], dnsNames: names, notBefore: now - BACKDATE_MS, notAfter: now + LIFETIME_MS });
-    return { certPem: leaf, keyPem };
+    const notAfter = Math.min(now + LIFETIME_MS, end);
+    renewAt = now + (notAfter - now) / 2;
+    const leaf = issueLeaf(signer, { publicKey, uris: [], dnsNames: names, notBefore: now - BACKDATE_MS, notAfter });
+    return { certPem: [leaf, ...chainPem].join(""), keyPem };
   };
   const listeners = new Set<() => void>();
   let cert = issue();
+  const renew = (): void => {
+    cert = issue();
+    for (const listener of listeners) listener();
+  };
   return {
     current: () => cert,
+    ...(policy === undefined ? {} : { policy }),
     onRenew: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     run: async (signal) => {
-      // Timers hold at most 24.8 days: look once a day.
-      let renewAt = world.now() + LIFETIME_MS / 2;
+      // A new signer: whoever will trust only the new root must be able to reach us already now.
+      const off = sources.onChange(renew);
       while (!signal.aborted) {
-        await world.sleep(24 * 3_600_000, signal).catch((cause: unknown) => {
+        // Timers hold at most 24.8 days: look once a day, sooner for a CA that ends sooner.
+        await world.sleep(Math.min(24 * 3_600_000, Math.max(1_000, renewAt - world.now())), signal).catch((cause: unknown) => {
           if (!signal.aborted) throw cause;
         });
         if (signal.aborted || world.now() < renewAt) continue;
-        cert = issue();
-        renewAt = world.now() + LIFETIME_MS / 2;
-        for (const listener of listeners) listener();
+        renew();
       }
+      off();
     },
   };
 };

@@ -5,15 +5,16 @@ import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { Result } from "@ambit/shared/runtime/result.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import { parseCsr } from "@ambit/shared/tls/csr-parse.ts";
-import type { CertificateAuthority } from "@ambit/shared/tls/issue.ts";
 import { CREATE_CERTIFICATE_PATH, decodeCreateCertificateRequest, encodeCreateCertificateResponse } from "@ambit/shared/wire/ca.ts";
 import type { CreateCertificateRequest } from "@ambit/shared/wire/types.ts";
 import { bearerToken, type Caller } from "../tokens/identity.ts";
+import type { Authority } from "./authority.ts";
 import { IMPERSONATED } from "./node-auth.ts";
 import { checkKey, type Lifetimes, signWorkload, validityOf } from "./sign.ts";
 
 export type CaOptions = {
-  readonly root: CertificateAuthority & { readonly notAfter: number };
+  /** The CA of the moment. */
+  readonly authority: () => Authority;
   readonly review: (token: string) => Promise<Result<Caller>>;
   readonly authorize: (ask: { readonly caller: Caller; readonly impersonated: string | undefined }) => Result<SpiffeId>;
   readonly lifetimes: Lifetimes;
@@ -59,10 +60,11 @@ export const createCaService = (options: CaOptions) => {
     const key = checkKey(csr.value.publicKey);
     if (!key.ok) return { code: CODE.invalidArgument, reason: key.error };
     const now = options.world.now();
-    if (now >= options.root.notAfter) return { code: CODE.failedPrecondition, reason: "the root certificate has expired: replace it" };
-    const validity = validityOf(request.value.validitySeconds, { now, rootNotAfter: options.root.notAfter, lifetimes: options.lifetimes });
+    const authority = options.authority();
+    if (now >= authority.notAfter) return { code: CODE.failedPrecondition, reason: "the CA's certificate has expired: replace it" };
+    const validity = validityOf(request.value.validitySeconds, { now, caNotAfter: authority.notAfter, lifetimes: options.lifetimes });
     return {
-      chain: signWorkload(options.root, { publicKey: csr.value.publicKey, identity: identity.value, ...validity }),
+      chain: signWorkload(authority, { publicKey: csr.value.publicKey, identity: identity.value, ...validity }),
       identity: identity.value,
     };
   };

@@ -3,7 +3,8 @@
 import type { KeyObject } from "node:crypto";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { err, ok, type Result } from "@ambit/shared/runtime/result.ts";
-import { type CertificateAuthority, issueLeaf } from "@ambit/shared/tls/issue.ts";
+import { issueLeaf } from "@ambit/shared/tls/issue.ts";
+import { type Authority, chainAfterLeaf } from "./authority.ts";
 
 export type Lifetimes = { readonly defaultMs: number; readonly maxMs: number };
 
@@ -20,21 +21,21 @@ export const checkKey = (key: KeyObject): Result<void> => {
   return err(`keys of type ${key.asymmetricKeyType} are not signed: want EC P-256 or RSA`);
 };
 
-/** From a little before now until what was asked for, within the bounds and the root's own end. */
+/** From a little before now until what was asked for, within the bounds and the end of the way to the root. */
 export const validityOf = (
   requestedSeconds: number,
-  at: { readonly now: number; readonly rootNotAfter: number; readonly lifetimes: Lifetimes },
+  at: { readonly now: number; readonly caNotAfter: number; readonly lifetimes: Lifetimes },
 ): { readonly notBefore: number; readonly notAfter: number } => {
   const { defaultMs, maxMs } = at.lifetimes;
   const wanted = requestedSeconds > 0 ? Math.min(requestedSeconds * 1000, maxMs) : defaultMs;
-  return { notBefore: at.now - BACKDATE_MS, notAfter: Math.min(at.now + wanted, at.rootNotAfter) };
+  return { notBefore: at.now - BACKDATE_MS, notAfter: Math.min(at.now + wanted, at.caNotAfter) };
 };
 
-/** Leaf first, root bundle last. */
+/** Leaf first, then what leads to the root, the root bundle last. */
 export const signWorkload = (
-  root: CertificateAuthority,
+  authority: Authority,
   leaf: { readonly publicKey: KeyObject; readonly identity: SpiffeId; readonly notBefore: number; readonly notAfter: number },
 ): readonly string[] => [
-  issueLeaf(root, { publicKey: leaf.publicKey, uris: [leaf.identity.uri], notBefore: leaf.notBefore, notAfter: leaf.notAfter }),
-  root.certPem,
+  issueLeaf(authority.signer, { publicKey: leaf.publicKey, uris: [leaf.identity.uri], notBefore: leaf.notBefore, notAfter: leaf.notAfter }),
+  ...chainAfterLeaf(authority),
 ];
