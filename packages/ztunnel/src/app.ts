@@ -23,6 +23,7 @@ import type { ZtunnelConfig } from "./config.ts";
 import { readResolver } from "./dns/run.ts";
 import { runZdsClient } from "./inpod/client.ts";
 import { createPodSet, type PodSet } from "./inpod/run.ts";
+import { giveBack } from "./memory.ts";
 import { ztunnelSources } from "./sources.ts";
 import { createStateFeed } from "./state/feed.ts";
 import { createHandover } from "./takeover/run.ts";
@@ -166,6 +167,9 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
       // Policies and workloads first: a pod is served only once they are known.
       const serving = Promise.all([plane.started(), follower.firstSync(over)]).then(async () => {
         await plane.settled();
+        // Reading the whole mesh has made more garbage than what is kept of it. Nothing is served yet that this could hold up.
+        await plane.giveBack();
+        giveBack();
         ready.open(STATE_GATE);
         log.info("the first state has arrived", { dataThreads: plane.count });
         await Promise.all([

@@ -20,6 +20,8 @@ export type DataPlane = AsyncDisposable &
     readonly pods: Pick<PodThreads, "start">;
     /** Resolves when every thread has applied all state that was told before, and sent what it logged; at the latest after the time. */
     settled(withinMs?: number): Promise<void>;
+    /** Each thread gives back the memory that only its start needed: before pods are served. */
+    giveBack(): Promise<void>;
     /** Adds what the threads have counted to the metrics: before these are shown. */
     collect(): void;
     /** Each thread's connections, by pod uid. */
@@ -117,6 +119,7 @@ export const createDataPlane = ({ count, config, world, logger, metrics, certs, 
     silent: threads.silent,
     failed: threads.failed,
     settled: async (withinMs) => void (await threads.ask("flush", () => undefined, withinMs)),
+    giveBack: async () => void (await threads.ask("giveBack", () => undefined)),
     collect: () => {
       gather.collect();
       for (const [thread, load] of threads.loads().entries()) meters.load.with({ thread: `${thread}` }).set(load ?? 0);

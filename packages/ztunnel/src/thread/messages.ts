@@ -57,6 +57,8 @@ export type Calls = {
   explain: { readonly ask: ExplainQuestion; readonly answer: ExplainAnswer };
   /** Answered when everything that was sent before has been applied, and what was logged has been sent. */
   flush: { readonly ask: undefined; readonly answer: undefined };
+  /** Gives back the memory that only the start needed; the thread does nothing else meanwhile (memory.ts). */
+  giveBack: { readonly ask: undefined; readonly answer: undefined };
 };
 export type CallName = keyof Calls;
 

@@ -9,6 +9,7 @@ import { readResolver, startHostResolver } from "../dns/run.ts";
 import { createIdentities } from "../identities.ts";
 import { TRAFFIC, type TrafficListener } from "../inpod/names.ts";
 import { type PodProxy, startPodProxy } from "../inpod/proxy.ts";
+import { giveBackHeap } from "../memory.ts";
 import { createConnectionReports } from "../metrics.ts";
 import { createEndpointBook } from "../outbound/endpoints.ts";
 import { createReachability } from "../outbound/local/connect.ts";
@@ -179,6 +180,10 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
     },
     beat: async () => undefined,
     flush: async () => undefined,
+    giveBack: async () => {
+      giveBackHeap();
+      return undefined;
+    },
     connections: async () =>
       Object.fromEntries([...pods.values()].flatMap((s) => (s.proxy === undefined ? [] : [[s.about.uid, connectionsOf(s.proxy)]]))),
     // Its code is loaded when somebody asks: the data path does not need it.
