@@ -2,8 +2,7 @@
 
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import type { Lease } from "../hbone/wire.ts";
-import { type End, type EndEvents, FREE_LEASE, isOrdinary } from "./end.ts";
+import { type End, type EndEvents, FREE_LEASE, isLate, type Lease } from "./end.ts";
 import { Held } from "./held.ts";
 
 const reset = (detail: string): Error => Object.assign(new Error(detail), { code: "ECONNRESET" });
@@ -25,6 +24,8 @@ export class EndDuplex extends Duplex {
   constructor(end: End) {
     // What is handed to the reader is credited: little waits there, the rest is held (and coalesced) here.
     super({ allowHalfOpen: true, readableHighWaterMark: 16_384 });
+    // A connection may fail at any time, also before anybody listens: its close is told in any case.
+    this.on("error", () => undefined);
     this.#end = end;
     end.start({
       data: (chunk) => this.#data(chunk),
@@ -60,8 +61,8 @@ export class EndDuplex extends Duplex {
   #closed(whole: boolean, error: Error | undefined): void {
     if (whole) return;
     const cut = error ?? reset("the tunnel was closed before its end");
-    // What came before an end in order is still read; it is our own half that fails.
-    if (this.#remoteEnded && !this.readableEnded) this.once("end", () => this.destroy(cut));
+    // What came before is still read; it is our own half that fails.
+    if (isLate(cut) && !this.readableEnded) this.once("end", () => this.destroy(cut));
     else this.destroy(cut);
   }
 
@@ -179,8 +180,7 @@ class DuplexEnd implements End {
     this.#told = true;
     const { readableEnded, writableFinished } = this.#duplex;
     const failure = this.#failure;
-    const ordinary = failure === undefined || ("code" in failure && isOrdinary(failure.code));
-    this.#events?.closed(readableEnded && writableFinished, ordinary ? undefined : failure);
+    this.#events?.closed(readableEnded && writableFinished, failure);
   }
 
   push(chunk: Buffer, lease: Lease): void {
@@ -225,6 +225,11 @@ class DuplexEnd implements End {
     if (duplex instanceof Socket && !duplex.connecting) duplex.resetAndDestroy();
     // With an error, because node:http2 ends a stream properly when it is destroyed without one.
     else duplex.destroy(error ?? reset("the other side was cut"));
+  }
+
+  close(): void {
+    this.#told = true;
+    this.#duplex.destroy();
   }
 }
 

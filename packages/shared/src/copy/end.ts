@@ -1,6 +1,18 @@
 // What is one end of a connection, to those who pass its octets on? (a TCP socket, a tunnel's stream, any Duplex)
 
-import type { Lease } from "../hbone/wire.ts";
+/**
+ * The right to keep what `data` gave. The chunk is valid until the flush that follows it returns. Who wants to keep any part of it longer (because a
+ * socket has not taken it yet) calls retain() before that, and release() once for every retain() that was granted; the same lease is given with
+ * every chunk of one buffer, so that two pieces of it are two retains.
+ */
+export type Lease = {
+  /**
+   * True: the buffer stays as it is until release(). False: buffers are scarce (slow readers hold too many already), so copy what you need.
+   * A piece that waits for a reader who is not reading should be copied anyway: a retained byte holds its whole buffer (256 KiB).
+   */
+  retain(): boolean;
+  release(): void;
+};
 
 /** What an end tells. Methods of one object, so that a connection costs no closures. */
 export type EndEvents = {
@@ -14,7 +26,7 @@ export type EndEvents = {
   taken(n: number): void;
   /** After end(): everything is on its way, and the end too. */
   finished(): void;
-  /** Over, told once and last unless it was cut from here. `whole`: both halves had ended; `error`: why not, where it is not the ordinary way. */
+  /** Over, told once and last unless it was cut from here. `whole`: both halves had ended; `error`: why not, where that is known. */
   closed(whole: boolean, error: Error | undefined): void;
 };
 
@@ -38,6 +50,8 @@ export type End = {
   end(): void;
   /** Ends both halves at once, so that the other side sees a cut and no end. Nothing is told any more. */
   cut(error?: Error): void;
+  /** The same, but in order where there is a difference: what has been written before is not overtaken by the cut. */
+  close(): void;
 };
 
 /** For memory that is used again at once: whoever wants to keep it copies it. */
@@ -59,3 +73,6 @@ const ORDINARY: ReadonlySet<string> = new Set([
 
 /** Connections end like this every day: nobody needs to be told. */
 export const isOrdinary = (code: unknown): boolean => typeof code === "string" && ORDINARY.has(code);
+
+/** An error of this kind takes only our own half: the other side had ended before, and what it sent is whole. */
+export const isLate = (error: Error | undefined): boolean => error !== undefined && "late" in error && error.late === true;

@@ -2,9 +2,8 @@
 
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import type { Lease } from "../hbone/wire.ts";
 import { duplexEnd } from "./duplex.ts";
-import type { End, EndEvents } from "./end.ts";
+import { type End, type EndEvents, isLate, isOrdinary, type Lease } from "./end.ts";
 import { tcpEnd } from "./tcp.ts";
 
 export type Meter = { add(bytes: number): void };
@@ -36,6 +35,7 @@ class Side implements EndEvents {
   #gathered = 0;
   /** Kept by the end: it has them to send. */
   #kept = 0;
+  #finished = false;
   /** Our octets are waited for: no more are read. */
   #paused = false;
 
@@ -84,12 +84,18 @@ class Side implements EndEvents {
   }
 
   finished(): void {
+    this.#finished = true;
     this.#splice.finished();
   }
 
   closed(whole: boolean, error: Error | undefined): void {
+    // What came is whole: the other side gets all of it before it is cut.
+    const peer = this.#peer;
+    if (isLate(error) && peer !== undefined && !peer.#finished) return void this.#splice.afterNext();
     // A side that is through in both directions may close while the other is still being written to.
-    if (!whole) this.#splice.over(error === undefined ? CLOSED : { why: "failed", error });
+    if (whole) return;
+    const ordinary = error === undefined || ("code" in error && isOrdinary(error.code));
+    this.#splice.over(ordinary ? CLOSED : { why: "failed", error });
   }
 }
 
@@ -99,6 +105,7 @@ class Splice {
   readonly #signal: AbortSignal | undefined;
   #done: ((end: SpliceEnd) => void) | undefined;
   #left = 2;
+  #lost = false;
 
   constructor(ends: readonly [End, End], options: SpliceOptions, done: (end: SpliceEnd) => void) {
     this.#done = done;
@@ -121,7 +128,12 @@ class Splice {
   /** One direction is through. */
   finished(): void {
     this.#left -= 1;
-    if (this.#left === 0) this.over(CLOSED);
+    if (this.#left === 0 || this.#lost) this.over(CLOSED);
+  }
+
+  /** Of the two directions only the one that is still under way can end in order. */
+  afterNext(): void {
+    this.#lost = true;
   }
 
   over(end: SpliceEnd): void {
@@ -145,7 +157,7 @@ const endOf = (side: End | Duplex): End => {
 
 /**
  * Copies both ways between two open connections, each half closing on its own, and resolves when both are through.
- * Takes both sides over (streams need `allowHalfOpen`; of a plain socket the "close" is emitted at once), and nobody else may read them. Data that
+ * Takes both sides over (streams need `allowHalfOpen`; of a plain socket only "close" is emitted any more), and nobody else may read them. Data that
  * arrived before the call is not lost. A side that fails or closes early ends the other one at once, and so does the signal. Never rejects.
  */
 export const splice = (first: End | Duplex, second: End | Duplex, options: SpliceOptions): Promise<SpliceEnd> =>

@@ -2,8 +2,7 @@
 
 import { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
-import type { Lease } from "../hbone/wire.ts";
-import { type End, type EndEvents, FREE_LEASE, isOrdinary, NO_LEASE } from "./end.ts";
+import { type End, type EndEvents, FREE_LEASE, isOrdinary, type Lease, NO_LEASE } from "./end.ts";
 import { giveBack, Held } from "./held.ts";
 
 /** What Node's TCP handle can do; it has no public name (lib/internal/stream_base_commons.js is its user). */
@@ -38,6 +37,8 @@ type StreamWrap = {
 
 const OWNER = Symbol("tcp end");
 const UV_EOF = -4095;
+/** It reads already: that is what was wanted. */
+const UV_EALREADY = -114;
 /** What one read may bring. One buffer for all sockets of the thread: what is read is passed on or copied before the next read. */
 const READ = 256 * 1024;
 let shared: Buffer | undefined;
@@ -98,7 +99,12 @@ class TcpEnd implements End {
   #localEnded = false;
   #remoteEnded = false;
 
-  constructor(handle: Handle, tools: StreamWrap, early: readonly Buffer[]) {
+  /** Kept for those who listen for its close. */
+  readonly #socket: Socket | undefined;
+
+  constructor(handle: Handle, tools: StreamWrap, taken: { readonly early: readonly Buffer[]; readonly socket: Socket | undefined }) {
+    const { early } = taken;
+    this.#socket = taken.socket;
     this.#handle = handle;
     this.#wrap = tools;
     this.#early = early.length === 0 ? undefined : early;
@@ -215,7 +221,7 @@ class TcpEnd implements End {
   resume(): void {
     if (this.closed || this.#remoteEnded) return;
     const code = this.#handle.readStart();
-    if (code !== 0) this.#fail(code);
+    if (code !== 0 && code !== UV_EALREADY) this.#fail(code);
   }
 
   end(): void {
@@ -245,6 +251,7 @@ class TcpEnd implements End {
     if (this.closed || !this.#localEnded || !this.#remoteEnded) return;
     this.closed = true;
     this.#handle.close();
+    this.#socket?.destroy();
     this.#events?.closed(true, undefined);
   }
 
@@ -279,8 +286,15 @@ class TcpEnd implements End {
     if (this.#handle.reset() !== 0) this.#handle.close();
   }
 
+  close(): void {
+    if (this.closed) return;
+    this.#release();
+    this.#handle.close();
+  }
+
   #release(): void {
     this.closed = true;
+    this.#socket?.destroy();
     this.#gathered = [];
     this.#held?.clear();
     this.#held = undefined;
@@ -290,7 +304,7 @@ class TcpEnd implements End {
 type Internals = { _handle: unknown; readonly _server?: unknown };
 
 /**
- * The socket as an End: its handle is taken, and the socket itself is over for everybody else ("close" is emitted). undefined when it cannot be
+ * The socket as an End: its handle is taken, and what is left of the socket tells those who listen for "close" when the connection has ended. undefined when it cannot be
  * taken: it is connecting, destroyed, still writing, or no plain TCP socket of this Node.
  */
 export const tcpEnd = (socket: Socket): End | undefined => {
@@ -303,6 +317,7 @@ export const tcpEnd = (socket: Socket): End | undefined => {
   for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) early.push(chunk);
   inside._handle = null;
   for (const key of Object.getOwnPropertySymbols(handle)) if (key.description === "owner_symbol") Reflect.set(handle, key, undefined);
-  socket.destroy();
-  return new TcpEnd(handle, wrap, early);
+  const heard = socket.listenerCount("close") > 0;
+  if (!heard) socket.destroy();
+  return new TcpEnd(handle, wrap, { early, socket: heard ? socket : undefined });
 };

@@ -1,6 +1,9 @@
 // How is one tunnel opened on a connection: CONNECT, and the peer's answer?
 
+import { EndDuplex } from "../copy/duplex.ts";
+import type { End } from "../copy/end.ts";
 import { asMeshError, MeshError } from "../errors/mesh-error.ts";
+import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import { saysElsewhere } from "./elsewhere.ts";
 import type { AnswerHead } from "./h2/fields.ts";
@@ -28,21 +31,22 @@ const begin = ({ session, request }: Opening, onAnswer: (head: AnswerHead) => vo
   }
 };
 
-type Answer = Pick<TunnelStream, "stream" | "headers">;
+type Answer = { readonly end: H2Stream; readonly headers: TunnelHeaders };
 
 /** Resolves with the open tunnel. `onClosed` is called once when the stream is over, whatever became of it. */
 export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const { request, signal, world, answerMs } = opening;
     const settled = new AbortController();
-    let failure: Error | undefined;
     const onAnswer = ({ status, headers }: AnswerHead): void => {
       if (saysElsewhere(status, headers))
         return void fail(new MeshError("ELSEWHERE", `the peer asks to take CONNECT ${request.authority} elsewhere`, undefined, { status }));
       if (status !== 200)
-        return void fail(new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${request.authority}`, undefined, { status }));
+        return void fail(
+          new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${request.authority}`, undefined, { status }),
+        );
       settled.abort();
-      resolve({ stream, headers });
+      resolve({ end: stream, headers });
     };
     let stream: H2Stream;
     try {
@@ -53,24 +57,20 @@ export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answ
     }
     const fail = (e: unknown): void => {
       settled.abort();
-      stream.destroy();
+      stream.cut();
       reject(e);
     };
     const onAbort = (): void => fail(asMeshError(signal?.reason, "CLIENT_GONE"));
-    const closedEarly = (): void =>
+    stream.onOver = (reset) => {
+      onClosed();
+      if (settled.signal.aborted) return;
       fail(
-        failure instanceof StreamReset && failure.refused
-          ? new NotProcessed(failure.message)
-          : new MeshError("H2_HANDSHAKE", `the peer closed the tunnel to ${request.authority} before it answered`, failure),
+        reset instanceof StreamReset && reset.refused
+          ? new NotProcessed(reset.message)
+          : new MeshError("H2_HANDSHAKE", `the peer closed the tunnel to ${request.authority} before it answered`, reset),
       );
-    // Until the caller has the stream and listens itself; a failure before the answer is the cause of closing early.
-    stream.on("error", (e) => {
-      failure = e;
-    });
-    stream.once("close", onClosed);
-    stream.once("close", closedEarly);
+    };
     settled.signal.addEventListener("abort", () => {
-      stream.removeListener("close", closedEarly);
       signal?.removeEventListener("abort", onAbort);
     });
     void world.sleep(answerMs, settled.signal).then(
@@ -80,3 +80,17 @@ export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answ
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
   });
+
+/** What its user gets of an open tunnel. */
+export const tunnelStream = (end: End, peer: SpiffeId, headers: TunnelHeaders): TunnelStream => {
+  let duplex: EndDuplex | undefined;
+  return {
+    end,
+    peer,
+    headers,
+    get stream() {
+      duplex ??= new EndDuplex(end);
+      return duplex;
+    },
+  };
+};

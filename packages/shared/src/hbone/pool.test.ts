@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { test } from "node:test";
+import type { SocketAddr } from "../addr/socket.ts";
 import { testAuthority, testClock } from "../ca/fixture.ts";
 import { spiffeId } from "../identity/spiffe.ts";
 import { realWorld } from "../runtime/run.ts";
@@ -71,13 +72,17 @@ test("GOAWAY: open tunnels finish, new ones go to a new connection", { timeout: 
   });
   const old = await w.connect();
   const drained = w.server.drain(5000);
+  // One that crosses the GOAWAY is still served.
+  const crossing = await w.connect();
   await fails(w.connect(), "CONNECT", /ECONNREFUSED/);
-  old.stream.end("still here");
-  let text = "";
-  for await (const chunk of old.stream) text += String(chunk);
-  assert.equal(text, "still here");
+  for (const { stream } of [old, crossing]) {
+    stream.end("still here");
+    let text = "";
+    for await (const chunk of stream) text += String(chunk);
+    assert.equal(text, "still here");
+  }
   await drained;
-  assert.equal(requests.length, 1);
+  assert.equal(requests.length, 2);
   assert.equal(w.pool.stats().connections, 0);
 });
 
@@ -128,13 +133,42 @@ test("a peer that takes the connection and says nothing: TLS, in time", { timeou
   await once(sockets[0] as Socket, "close");
 });
 
+/** Dials by way of a relay that can fall silent: nothing passes any more, and nobody says so. */
+const relayed = (t: { after(f: () => void): void }) => {
+  const passing = new Set<Socket>();
+  const dial = async (to: SocketAddr): Promise<Socket> => {
+    const relay = createServer({ allowHalfOpen: true }, (near) => {
+      const far = connectTcp({ port: to.port, host: to.ip, allowHalfOpen: true });
+      for (const [from, into] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        passing.add(from);
+        from.on("error", () => into.destroy());
+        from.pipe(into);
+      }
+      relay.close();
+    }).listen(0, "127.0.0.1");
+    await once(relay, "listening");
+    const socket = connectTcp((relay.address() as { port: number }).port, "127.0.0.1");
+    await once(socket, "connect");
+    return socket;
+  };
+  t.after(() => {
+    for (const socket of passing) socket.destroy();
+  });
+  const silence = (): void => {
+    for (const socket of passing) socket.unpipe().pause();
+  };
+  return { dial, silence };
+};
+
 test("a peer that no longer answers is found out by PING, and its tunnels are cut", { timeout: 10_000 }, async (t) => {
-  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { pingEveryMs: 30, pingTimeoutMs: 60 } });
+  const path = relayed(t);
+  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { pingEveryMs: 30, pingTimeoutMs: 60 }, dial: path.dial });
   const { stream } = await w.connect();
   const cut = once(stream, "error");
-  // The path is dead: nothing is read any more, and nobody says so.
-  w.dialed[0]?.pause();
-  (w.dialed[0] as unknown as { _handle: { readStop(): void } })._handle.readStop();
+  path.silence();
   const [e] = await cut;
   assert.equal((e as { code: string }).code, "ECONNRESET");
   assert.deepEqual(w.pool.stats(), { connections: 0, streams: 0 });
@@ -143,14 +177,15 @@ test("a peer that no longer answers is found out by PING, and its tunnels are cu
 test("a connection that was silent is asked before it is used again, and replaced when it does not answer", {
   timeout: 10_000,
 }, async (t) => {
-  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { checkAfterMs: 0, checkMs: 50 } });
+  const path = relayed(t);
+  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { checkAfterMs: 0, checkMs: 50 }, dial: path.dial });
   const first = await w.connect();
   first.stream.end();
   first.stream.resume();
   await once(first.stream, "close");
   quietly(await w.connect());
   assert.equal(w.dialed.length, 1, "it answered");
-  (w.dialed[0] as unknown as { _handle: { readStop(): void } })._handle.readStop();
+  path.silence();
   quietly(await w.connect());
   assert.equal(w.dialed.length, 2);
 });

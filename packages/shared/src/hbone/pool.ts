@@ -8,7 +8,7 @@ import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import type { PeerCheck } from "../tls/revocations.ts";
 import { type Connected, connectTunnels } from "./connect.ts";
-import { NotProcessed, openTunnel } from "./open.ts";
+import { NotProcessed, openTunnel, tunnelStream } from "./open.ts";
 import { answersPing, keepAlive } from "./session.ts";
 import type { TunnelPool, TunnelStream, TunnelTarget } from "./types.ts";
 
@@ -180,7 +180,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
       try {
         const opened = await openTunnel({ session: c.session, request, world, answerMs: limits.answerMs, signal }, released);
         c.aliveAt = world.now();
-        return { ...opened, peer: c.peer };
+        return tunnelStream(opened.end, c.peer, opened.headers);
       } catch (e) {
         if (!(e instanceof NotProcessed)) throw e;
         if (attempt >= ATTEMPTS)

@@ -1,6 +1,7 @@
 // What does a peer ask of us with a CONNECT, and how is it answered once?
 
 import type { SocketAddr } from "../addr/socket.ts";
+import { EndDuplex } from "../copy/duplex.ts";
 import { asMeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
 import type { RequestHead } from "./h2/fields.ts";
@@ -18,18 +19,21 @@ export const tunnelRequest = (stream: H2Stream, head: RequestHead, ends: Ends): 
     if (answered) throw new Error("a tunnel request was answered twice");
     answered = true;
   };
-  // Until it is accepted nobody else listens; a failure then is told by `signal`.
-  stream.on("error", () => undefined);
-  stream.once("close", () => gone.abort(new Error("the peer gave the tunnel up")));
+  stream.onOver = () => gone.abort(new Error("the peer gave the tunnel up"));
   return {
     ...head,
     ...ends,
     signal: gone.signal,
     answered: () => answered,
-    accept: (headers) => {
+    open: (headers) => {
       once();
       stream.respond(200, headers, "tunnel");
       return stream;
+    },
+    accept: (headers) => {
+      once();
+      stream.respond(200, headers, "tunnel");
+      return new EndDuplex(stream);
     },
     reject: (status, headers = {}) => {
       once();

@@ -49,8 +49,8 @@ export type TunnelRequest = {
   readonly local: SocketAddr;
   /** Aborts when the peer gives the request up. */
   readonly signal: AbortSignal;
-  /** Answers 200 with the headers and yields the tunnel. */
-  open(headers: TunnelHeaders): End;
+  /** Answers 200 with the headers and yields the tunnel (or what stands for it), for splice(). */
+  open(headers: TunnelHeaders): End | Duplex;
   /** The same, as a Node stream. */
   accept(headers: TunnelHeaders): Duplex;
   /** Answers the status and ends the stream. */

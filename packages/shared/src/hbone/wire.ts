@@ -1,20 +1,7 @@
 // Over what does HTTP/2 run? (bytes in order both ways, taken and given without copies; here over any Duplex)
 
 import type { Duplex } from "node:stream";
-
-/**
- * The right to keep what `data` gave. The chunk is valid until `data` returns. Who wants to keep any part of it longer (because a socket has
- * not taken it yet) calls retain() inside `data`, and release() once for every retain() that was granted; the same lease is given with
- * every chunk of one buffer, so that two pieces of it are two retains.
- */
-export type Lease = {
-  /**
-   * True: the buffer stays as it is until release(). False: buffers are scarce (slow readers hold too many already), so copy what you need.
-   * A piece that waits for a reader who is not reading should be copied anyway: a retained byte holds its whole buffer (256 KiB).
-   */
-  retain(): boolean;
-  release(): void;
-};
+import { FREE_LEASE, type Lease } from "../copy/end.ts";
 
 export type WireHandlers = {
   /** Octets, one call a read (up to 256 KiB at once). Never empty. Not called after pause() or destroy() until resume(). */
@@ -32,9 +19,9 @@ export type Wire = {
   start(handlers: WireHandlers): void;
   /**
    * Takes the views in order, as one piece (many parts cost less than many calls: a call is at least one TLS record and one write(2)).
-   * `done` is called when the kernel has taken all of it: until then the views must not change, and who respects back-pressure writes no
-   * more than a bounded amount. It may be called before write() returns (the usual case: keep a flag instead of recursing), and is not
-   * called for what was not written when the wire closes. Calls after end() or destroy() are ignored.
+   * The views are free when write() returns. `done` is called when the kernel has taken all of it: who respects back-pressure writes no more before
+   * that. It may be called before write() returns (the usual case: keep a flag instead of recursing), and is not called for what was not
+   * written when the wire closes. Calls after end() or destroy() are ignored.
    */
   write(parts: readonly Buffer[], done: () => void): void;
   pause(): void;
@@ -46,15 +33,12 @@ export type Wire = {
   readonly destroyed: boolean;
 };
 
-/** The chunks of a Duplex are garbage collected: whoever holds one, holds it alone. */
-const FREE: Lease = { retain: () => true, release: () => undefined };
-
 /** Any byte stream: a TLSSocket, or a stream in a test. It must be connected, and nobody else may read or write it. */
 export const duplexWire = (stream: Duplex): Wire => {
   let over = false;
   return {
     start(handlers) {
-      stream.on("data", (chunk: Buffer) => handlers.data(chunk, FREE));
+      stream.on("data", (chunk: Buffer) => handlers.data(chunk, FREE_LEASE));
       stream.on("error", (e) => handlers.error(e));
       stream.once("end", () => {
         if (!stream.destroyed) handlers.end();
@@ -65,17 +49,10 @@ export const duplexWire = (stream: Duplex): Wire => {
     },
     write(parts, done) {
       if (over || stream.destroyed) return;
-      const last = parts.length - 1;
-      if (last < 0) return void process.nextTick(done);
-      const taken = (e?: Error | null): void => {
+      // One buffer: what is given is free again, and TLS would join the parts anyway.
+      stream.write(Buffer.concat(parts), (e) => {
         if (e === undefined || e === null) done();
-      };
-      stream.cork();
-      parts.forEach((part, i) => {
-        if (i === last) stream.write(part, taken);
-        else stream.write(part);
       });
-      stream.uncork();
     },
     pause: () => void stream.pause(),
     resume: () => void stream.resume(),

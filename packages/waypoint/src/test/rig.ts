@@ -91,6 +91,7 @@ const tunnelOf = (socket: Socket, at: { authority: string; peer: typeof CLIENT; 
   local: { ip: ip("10.244.2.9"), port: 15008 },
   signal: new AbortController().signal,
   accept: () => socket,
+  open: () => socket,
   reject: (status) => {
     at.refused(status);
     socket.end();

@@ -5,6 +5,7 @@ import { Duplex } from "node:stream";
 import fc from "fast-check";
 import { realWorld } from "../../runtime/run.ts";
 import { FRAME } from "./codes.ts";
+import { TestSession, type TestStream } from "./fixture.ts";
 import {
   FRAME_HEADER,
   goawayFrame,
@@ -17,9 +18,7 @@ import {
   windowUpdateFrame,
 } from "./frames.ts";
 import { encodeBlock } from "./hpack/encode.ts";
-import { H2Session } from "./session.ts";
 import { CONNECTION_WINDOW } from "./settings.ts";
-import type { H2Stream } from "./stream.ts";
 
 const raw = (type: number, flags: number, id: number, payload: Uint8Array): Buffer => {
   const out = Buffer.alloc(FRAME_HEADER + payload.length);
@@ -116,9 +115,9 @@ export const survives = async ({ frames, cuts }: Conversation, role: "client" | 
   const [ours, theirs] = wire([1_000_000]);
   theirs.on("error", () => undefined);
   theirs.resume();
-  const session = new H2Session(ours, { role, world: realWorld(), maxStreams: 3 });
-  const streams: H2Stream[] = [];
-  const mind = (stream: H2Stream): void => {
+  const session = new TestSession(ours, { role, world: realWorld(), maxStreams: 3 });
+  const streams: TestStream[] = [];
+  const mind = (stream: TestStream): void => {
     streams.push(stream);
     stream.on("error", () => undefined);
   };
@@ -173,9 +172,9 @@ class End {
   saidEnd = false;
   cut = false;
   broken: string | undefined;
-  readonly stream: H2Stream;
+  readonly stream: TestStream;
 
-  constructor(stream: H2Stream) {
+  constructor(stream: TestStream) {
     this.stream = stream;
     stream.on("error", () => {
       this.cut = true;
@@ -230,8 +229,8 @@ const checkEnds = (a: End, b: End): void => {
 export const carries = async ({ all, sizes }: Lives): Promise<void> => {
   const [one, two] = wire(sizes);
   const world = realWorld();
-  const server = new H2Session(one, { role: "server", world, maxStreams: 100 });
-  const client = new H2Session(two, { role: "client", world, maxStreams: 0 });
+  const server = new TestSession(one, { role: "server", world, maxStreams: 100 });
+  const client = new TestSession(two, { role: "client", world, maxStreams: 0 });
   const pairs: [End, End][] = [];
   const running: Promise<void>[] = [];
   server.on("request", (stream, head) => {

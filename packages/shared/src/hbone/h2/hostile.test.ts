@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { test } from "node:test";
 import { type CodeName, codeName, FLAG, FRAME } from "./codes.ts";
 import type { Field } from "./fields.ts";
-import { type Cleaner, dial, dialSession, listen, serve, session, text } from "./fixture.ts";
+import { type Cleaner, dial, dialSession, listen, serve, session, type TestSession, type TestStream, text } from "./fixture.ts";
 import {
   FRAME_HEADER,
   headersFrames,
@@ -19,8 +19,7 @@ import {
   windowUpdateFrame,
 } from "./frames.ts";
 import { encodeBlock } from "./hpack/encode.ts";
-import type { H2Session } from "./session.ts";
-import { type H2Stream, StreamReset } from "./stream.ts";
+import { StreamReset } from "./stream.ts";
 
 const raw = (type: number, flags: number, id: number, payload: Buffer = Buffer.alloc(0)): Buffer => {
   const out = Buffer.alloc(FRAME_HEADER + payload.length);
@@ -72,7 +71,7 @@ const hear = (socket: Socket): Promise<Buffer> => {
 
 /** A server that takes tunnels and reads none of what comes, unless asked to. */
 const victim = async (t: Cleaner, how: { reads?: boolean } = {}) => {
-  const sessions: H2Session[] = [];
+  const sessions: TestSession[] = [];
   const { port } = await serve(t, (s) => {
     sessions.push(s);
     s.on("request", (stream, head) => {
@@ -219,7 +218,7 @@ for (const [title, [code, bytes]] of Object.entries(ENDED)) {
     await other();
   });
 }
-const nextSession = async (sessions: readonly H2Session[]): Promise<H2Session> => {
+const nextSession = async (sessions: readonly TestSession[]): Promise<TestSession> => {
   while (sessions[1] === undefined) await new Promise((resolve) => setImmediate(resolve));
   return sessions[1];
 };
@@ -350,7 +349,7 @@ test("half a frame and nothing more: the PING decides", { timeout: 10_000 }, asy
   socket.on("error", () => undefined);
   socket.resume();
   socket.write(after(request(1), Buffer.from("0000ff0000", "hex")));
-  const mine = sessions[0] as H2Session;
+  const mine = sessions[0] as TestSession;
   let alive: boolean | undefined;
   const asked = mine.ping().then((a) => {
     alive = a;
@@ -370,8 +369,8 @@ test("a million octets in frames of one, which nobody reads, cost little more th
   const one = data(1, Buffer.from("x"));
   const many = repeat(10_000, () => one);
   socket.write(after(request(1)));
-  const mine = sessions[0] as H2Session;
-  const [stream] = (await once(mine, "request")) as [H2Stream];
+  const mine = sessions[0] as TestSession;
+  const [stream] = (await once(mine, "request")) as [TestStream];
   const memory = (): number => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     return heapUsed + arrayBuffers;

@@ -11,10 +11,8 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import { test } from "node:test";
-import { type Cleaner, dialSession, echo, hashOf, open, serve, sha, text } from "./fixture.ts";
-import type { H2Session } from "./session.ts";
+import { type Cleaner, dialSession, echo, hashOf, open, serve, sha, type TestSession, type TestStream, text } from "./fixture.ts";
 import { STREAM_WINDOW } from "./settings.ts";
-import type { H2Stream } from "./stream.ts";
 
 const BIG = 100 << 20;
 
@@ -103,7 +101,7 @@ test("node:http2 client with the smallest frames and a window of 1: all of it ar
 });
 
 test("node:http2 client: many streams at once; one that is not read does not stop the others", { timeout: 20_000 }, async (t) => {
-  let unread: H2Stream | undefined;
+  let unread: TestStream | undefined;
   const { port } = await serve(t, (s) =>
     s.on("request", (stream, head) => {
       stream.on("error", () => undefined);
@@ -130,7 +128,7 @@ test("node:http2 client: many streams at once; one that is not read does not sto
 
 test("cuts are resets, both ways", { timeout: 10_000 }, async (t) => {
   const cuts: string[] = [];
-  const { port } = await serve(t, (s: H2Session) =>
+  const { port } = await serve(t, (s: TestSession) =>
     s.on("request", (stream, head) => {
       stream.on("error", (e) => cuts.push((e as NodeJS.ErrnoException).code ?? e.message));
       stream.respond(200, {}, "tunnel");
@@ -160,7 +158,7 @@ test("cuts are resets, both ways", { timeout: 10_000 }, async (t) => {
 });
 
 test("rejections, other methods, and GOAWAY both ways", { timeout: 10_000 }, async (t) => {
-  const sessions: H2Session[] = [];
+  const sessions: TestSession[] = [];
   const { port } = await serve(t, (s) => {
     sessions.push(s);
     s.on("request", (stream, head) =>
@@ -180,7 +178,7 @@ test("rejections, other methods, and GOAWAY both ways", { timeout: 10_000 }, asy
 
   const other = await nodeClient(t, port);
   await once(other, "remoteSettings");
-  const closed = once(sessions[1] as H2Session, "close");
+  const closed = once(sessions[1] as TestSession, "close");
   other.close();
   assert.deepEqual(await closed, [undefined]);
 });
@@ -205,7 +203,7 @@ test("a node:http2 server's GOAWAY: its streams finish, unseen ones are refused,
 });
 
 test("PING is answered both ways", { timeout: 10_000 }, async (t) => {
-  const sessions: H2Session[] = [];
+  const sessions: TestSession[] = [];
   const { port } = await serve(t, (s) => void sessions.push(s));
   const client = await nodeClient(t, port);
   await new Promise<void>((resolve, reject) => client.ping((e) => (e === null ? resolve() : reject(e))));
@@ -213,6 +211,6 @@ test("PING is answered both ways", { timeout: 10_000 }, async (t) => {
   const pending = Promise.all(Array.from({ length: 10 }, () => sessions[0]?.ping()));
   assert.deepEqual(new Set(await pending), new Set([true]));
   client.destroy();
-  await once(sessions[0] as H2Session, "close");
+  await once(sessions[0] as TestSession, "close");
   assert.equal(await sessions[0]?.ping(), false);
 });

@@ -1,26 +1,20 @@
-// How do frames leave: laid one behind the other in one buffer, one write at a time?
+// How do frames leave: gathered as views, one write at a time?
 
-import type { Duplex } from "node:stream";
+import type { Wire } from "../wire.ts";
 import { FLAG, FRAME } from "./codes.ts";
 import { FRAME_HEADER, putHeader } from "./frames.ts";
 
-/** Four TLS records; larger writes were slower, smaller ones cost a callback each. */
-const SLAB = 65_536;
+/** Payload of one write: what the kernel takes at once, and what one connection does before others have their turn. */
+const WRITE = 256 * 1024;
 /** A data frame is not begun in less room than this. */
 const LEAST = 1024;
-/** Slabs that may wait while one is being written. */
-const WAITING = 2;
 /** Answers that pile up because the peer asks and does not read. */
 const CLOGGED = 1 << 20;
+/** Where the headers of one write's data frames lie: it is written before anybody else needs them. */
+const HEADERS = Buffer.allocUnsafeSlow((WRITE / LEAST + 128) * FRAME_HEADER);
 
-/** Kept for the next write of any connection of this thread; busy connections hold three, idle ones none. */
-const spare: Buffer[] = [];
-const SPARE = 32;
-
-type Segment = { readonly bytes: Buffer; used: number; readonly slab: boolean };
-
-/** Whose octets become DATA: copies the next n of them to `at`. */
-export type DataSource = { readonly id: number; copyInto(target: Buffer, at: number, n: number): void };
+/** Whose octets become DATA: gives views of the next n of them. */
+export type DataSource = { readonly id: number; take(n: number, into: Buffer[]): void };
 
 export type OutputHooks = {
   /** More may be given. */
@@ -29,99 +23,96 @@ export type OutputHooks = {
   onClogged(): void;
 };
 
-/** The writing side of one connection. */
+/** The writing side of one connection. Data frames are flushed in the turn and by the code that gave them. */
 export class Output {
-  readonly #socket: Duplex;
+  readonly #wire: Wire;
   readonly #hooks: OutputHooks;
-  #segments: Segment[] = [];
-  #queued = 0;
+  /** Frames of other kinds, which wait for the end of the turn or the wire. */
+  #control: Buffer[] = [];
+  #controlSize = 0;
+  #data: Buffer[] = [];
+  #dataSize = 0;
+  #headers = 0;
   #writing = false;
   #scheduled = false;
   #closed = false;
 
-  constructor(socket: Duplex, hooks: OutputHooks) {
-    this.#socket = socket;
+  constructor(wire: Wire, hooks: OutputHooks) {
+    this.#wire = wire;
     this.#hooks = hooks;
   }
 
   /** Octets of payload that a data frame may have now; 0 when none may be sent. */
   get room(): number {
-    const tail = this.#segments.at(-1);
-    if (tail?.slab && SLAB - tail.used >= FRAME_HEADER + LEAST) return SLAB - tail.used - FRAME_HEADER;
-    return this.#segments.length < WAITING && !this.#closed ? SLAB - FRAME_HEADER : 0;
+    if (this.#writing || this.#closed || this.#headers + FRAME_HEADER > HEADERS.length) return 0;
+    const room = WRITE - this.#dataSize;
+    return room >= LEAST ? room : 0;
   }
 
   /** A DATA frame of n octets (at most `room`). */
   data(from: DataSource, n: number, endStream: boolean): void {
-    const { bytes, used } = this.#tail(FRAME_HEADER + n);
-    putHeader(bytes, used, { type: FRAME.DATA, flags: endStream ? FLAG.END_STREAM : 0, id: from.id, length: n });
-    from.copyInto(bytes, used + FRAME_HEADER, n);
-    this.#grow(FRAME_HEADER + n);
+    const header = HEADERS.subarray(this.#headers, this.#headers + FRAME_HEADER);
+    putHeader(header, 0, { type: FRAME.DATA, flags: endStream ? FLAG.END_STREAM : 0, id: from.id, length: n });
+    this.#headers += FRAME_HEADER;
+    this.#data.push(header);
+    if (n > 0) from.take(n, this.#data);
+    this.#dataSize += n;
   }
 
   /** A whole frame of another kind. */
   control(frame: Buffer): void {
     if (this.#closed) return;
-    if (frame.length > SLAB) this.#segments.push({ bytes: frame, used: 0, slab: false });
-    else frame.copy(this.#tail(frame.length).bytes, this.#segments.at(-1)?.used ?? 0);
-    this.#grow(frame.length);
-    if (this.#queued > CLOGGED) this.#hooks.onClogged();
+    this.#control.push(frame);
+    this.#controlSize += frame.length;
+    if (this.#controlSize > CLOGGED) this.#hooks.onClogged();
+    if (this.#scheduled || this.#writing) return;
+    this.#scheduled = true;
+    // Once a turn: what one event gives rise to leaves together.
+    process.nextTick(() => {
+      this.#scheduled = false;
+      this.flush();
+    });
   }
 
-  /** Nothing more is taken; what was is written, and `end` is told to the socket. */
+  /** Nothing more is taken; what was is written, and `end` is told to the wire. */
   end(): void {
-    this.#closed = true;
     this.flush();
+    this.#closed = true;
     this.#endWhenWritten();
   }
 
   #endWhenWritten(): void {
-    if (this.#closed && !this.#writing && this.#segments.length === 0) this.#socket.end();
+    if (this.#closed && !this.#writing && this.#control.length === 0) this.#wire.end();
   }
 
   /** Nothing is written any more. */
   discard(): void {
     this.#closed = true;
-    this.#segments = [];
+    this.#control = [];
+    this.#data = [];
   }
 
-  /** One buffer a write: several would be copied into one below. */
+  /** Writes what there is, unless a write is under way: data frames are never given then. */
   flush(): void {
-    this.#scheduled = false;
-    if (this.#writing || this.#socket.destroyed) return;
-    const segment = this.#segments.shift();
-    if (segment === undefined) return;
-    this.#queued -= segment.used;
+    if (this.#writing || (this.#control.length === 0 && this.#data.length === 0)) return;
+    const parts = this.#control.length === 0 ? this.#data : this.#data.length === 0 ? this.#control : this.#control.concat(this.#data);
+    this.#control = [];
+    this.#controlSize = 0;
+    this.#data = [];
+    this.#dataSize = 0;
+    this.#headers = 0;
     this.#writing = true;
-    this.#socket.write(segment.bytes.subarray(0, segment.used), () => this.#written(segment));
+    let inside = true;
+    this.#wire.write(parts, () => {
+      this.#writing = false;
+      if (!inside) this.#written();
+    });
+    inside = false;
   }
 
-  #written({ bytes, slab }: Segment): void {
-    if (slab && spare.length < SPARE) spare.push(bytes);
-    this.#writing = false;
+  #written(): void {
     if (!this.#closed) this.#hooks.onRoom();
     this.flush();
     this.#endWhenWritten();
-  }
-
-  /** A slab with room for n octets at the end of what waits. */
-  #tail(n: number): Segment {
-    const tail = this.#segments.at(-1);
-    if (tail?.slab && SLAB - tail.used >= n) return tail;
-    // What is full need not wait for the end of the turn.
-    if (tail !== undefined) this.flush();
-    const made: Segment = { bytes: spare.pop() ?? Buffer.allocUnsafeSlow(SLAB), used: 0, slab: true };
-    this.#segments.push(made);
-    return made;
-  }
-
-  #grow(n: number): void {
-    const tail = this.#segments.at(-1);
-    if (tail !== undefined) tail.used += n;
-    this.#queued += n;
-    if (this.#scheduled || this.#writing) return;
-    this.#scheduled = true;
-    // Once a turn: what one event gives rise to (HEADERS and DATA, several streams) leaves together.
-    process.nextTick(() => this.flush());
   }
 }

@@ -1,5 +1,6 @@
 // What does each frame of the peer mean for the connection and its streams? (RFC 9113 section 5.1)
 
+import { FREE_LEASE, type Lease } from "../../copy/end.ts";
 import { CODE, type CodeName, ConnectionError, codeName, MAX_31 } from "./codes.ts";
 import { type AnswerHead, type Field, type RequestHead, readAnswer, readRequest } from "./fields.ts";
 import type { ConnectionReceiveWindow } from "./flow.ts";
@@ -27,11 +28,11 @@ export type Connection = {
   open(id: number): H2Stream;
   onRequest(stream: H2Stream, head: RequestHead): void;
   onSettings(settings: PeerSettings): void;
+  /** The peer has our settings. */
+  onSettled(): void;
   onPong(opaque: Buffer): void;
   onGoaway(lastId: number, code: number): void;
 };
-
-const isCode = (code: number): CodeName | "other" => (Object.hasOwn(CODE, codeName(code)) ? (codeName(code) as CodeName) : "other");
 
 export class Receiver implements FrameHandler {
   readonly #c: Connection;
@@ -41,9 +42,25 @@ export class Receiver implements FrameHandler {
   #data: H2Stream | undefined;
   #length = 0;
   #given = 0;
+  /** Of the chunk that is being read, and the streams that got octets from it. */
+  #lease: Lease = FREE_LEASE;
+  #touched: H2Stream[] = [];
 
   constructor(connection: Connection) {
     this.#c = connection;
+  }
+
+  /** Frames of a chunk follow; its memory stands under the lease. */
+  begin(lease: Lease): void {
+    this.#lease = lease;
+  }
+
+  /** The chunk is read: what its streams got goes on now. */
+  flush(): void {
+    const touched = this.#touched;
+    if (touched.length === 0) return;
+    this.#touched = [];
+    for (const stream of touched) stream.flushReceived();
   }
 
   dataStart(id: number, length: number): void {
@@ -52,7 +69,7 @@ export class Receiver implements FrameHandler {
     this.#given = 0;
     this.#credit(window.take(length));
     const stream = table.find(id);
-    this.#data = stream?.remoteEnded || stream?.destroyed ? undefined : stream;
+    this.#data = stream?.remoteEnded || stream?.closed ? undefined : stream;
     if (this.#data === undefined) return void this.#dataNowhere(id);
     if (this.#c.role === "client" && !this.#data.answered)
       return void this.#data.fail("PROTOCOL_ERROR", "the peer sent data before its answer");
@@ -76,7 +93,11 @@ export class Receiver implements FrameHandler {
     const stream = this.#data;
     if (stream === undefined) return;
     this.#given += piece.length;
-    stream.receive(piece);
+    if (!stream.touched) {
+      stream.touched = true;
+      this.#touched.push(stream);
+    }
+    stream.receive(piece, this.#lease);
   }
 
   dataEnd(endStream: boolean): void {
@@ -89,8 +110,8 @@ export class Receiver implements FrameHandler {
       if (stream !== undefined) this.#creditStream(stream, rest);
     }
     // Only a frame without octets is empty: those of a stream that was cut meanwhile are just not taken any more.
-    if (stream !== undefined && this.#given === 0 && !stream.destroyed && !endStream) this.#c.guard.count("empty");
-    if (endStream && stream !== undefined && !stream.destroyed) stream.receiveEnd();
+    if (stream !== undefined && this.#given === 0 && !stream.closed && !endStream) this.#c.guard.count("empty");
+    if (endStream && stream !== undefined && !stream.closed) stream.receiveEnd();
   }
 
   /** The reader took n octets. */
@@ -105,7 +126,7 @@ export class Receiver implements FrameHandler {
 
   #creditStream(stream: H2Stream, n: number): void {
     const increment = stream.window.give(n);
-    if (increment > 0 && !stream.remoteEnded && !stream.destroyed) this.#c.output.control(windowUpdateFrame(stream.id, increment));
+    if (increment > 0 && !stream.remoteEnded && !stream.closed) this.#c.output.control(windowUpdateFrame(stream.id, increment));
   }
 
   headers(id: number, block: Buffer, endStream: boolean): void {
@@ -149,7 +170,7 @@ export class Receiver implements FrameHandler {
       this.#c.guard.count("reset");
       stream.fail(code, detail);
     };
-    if (stream.destroyed) return;
+    if (stream.closed) return;
     if (stream.remoteEnded) return void fail("STREAM_CLOSED", "the peer sent headers after its end");
     const answering = this.#c.role === "client" && !stream.answered;
     if (fields === undefined) return void fail("PROTOCOL_ERROR", "the peer's headers are larger than we allow");
@@ -169,7 +190,7 @@ export class Receiver implements FrameHandler {
     if (head.status < 200) return void this.#c.guard.count("noise");
     stream.answered = true;
     stream.onAnswer?.(head);
-    if (endStream && !stream.destroyed) stream.receiveEnd();
+    if (endStream && !stream.closed) stream.receiveEnd();
   }
 
   settings(payload: Buffer): void {
@@ -193,6 +214,7 @@ export class Receiver implements FrameHandler {
 
   settingsAck(): void {
     this.#c.guard.count("settings");
+    this.#c.onSettled();
   }
 
   ping(opaque: Buffer, ack: boolean): void {
@@ -217,9 +239,10 @@ export class Receiver implements FrameHandler {
     const refused = code === CODE.REFUSED_STREAM;
     const reason = new StreamReset(refused ? "the peer refused the stream" : `the tunnel was reset by the peer (${codeName(code)})`, {
       refused,
+      late: code === CODE.NO_ERROR && stream.remoteEnded,
     });
     table.close(id, "reset-by-peer");
-    stream.receiveReset(reason, isCode(code));
+    stream.receiveReset(reason);
   }
 
   windowUpdate(id: number, increment: number): void {

@@ -5,12 +5,17 @@ import type { Output } from "./output.ts";
 import { DEFAULT_WINDOW, INITIAL_PEER } from "./settings.ts";
 import type { H2Stream } from "./stream.ts";
 
-/** Streams with something to send take turns, a frame each. */
+/** What one stream sends before the next has its turn, where others wait. */
+const TURN = 65_536;
+
+/** Streams with something to send take turns. */
 export class Sender {
   readonly #output: Output;
   #ready: H2Stream[] = [];
   /** Wait for the connection's window. */
   #starved: H2Stream[] = [];
+  /** Given to the output and not written yet. */
+  #given: { readonly stream: H2Stream; readonly n: number; readonly end: boolean }[] = [];
   #window = DEFAULT_WINDOW;
   #pumping = false;
   maxFrame = INITIAL_PEER.maxFrame;
@@ -41,22 +46,32 @@ export class Sender {
     this.pump();
   }
 
+  /** Sends what may be sent. One write carries as much as there is room for; streams are told when it has been taken. */
   pump(): void {
-    // Sending calls a stream's writer back, who may write at once.
+    // Streams call their writers back, who may write at once.
     if (this.#pumping) return;
     this.#pumping = true;
-    while (this.#ready.length > 0) {
-      const room = this.#output.room;
-      if (room === 0) break;
-      const stream = this.#ready.shift();
-      if (stream !== undefined) this.#turn(stream, room);
+    while (this.#ready.length > 0 && this.#output.room > 0) {
+      while (this.#ready.length > 0 && this.#output.room > 0) {
+        const stream = this.#ready.shift();
+        if (stream !== undefined) this.#turn(stream, this.#output.room);
+      }
+      this.#write();
     }
     this.#pumping = false;
   }
 
+  #write(): void {
+    const given = this.#given;
+    if (given.length === 0) return;
+    this.#given = [];
+    this.#output.flush();
+    for (const { stream, n, end } of given) stream.sent(n, end);
+  }
+
   #turn(stream: H2Stream, room: number): void {
     const { pending } = stream;
-    if (stream.destroyed || stream.over || (pending > 0 && stream.sendWindow <= 0)) {
+    if (stream.closed || stream.localEnded || (pending > 0 && stream.sendWindow <= 0)) {
       // Its own window's update brings it back.
       stream.queued = false;
       return;
@@ -66,20 +81,17 @@ export class Sender {
       return;
     }
     stream.queued = false;
-    const n = Math.min(pending, stream.sendWindow, this.#window, this.maxFrame, room);
-    if (pending > 0) {
-      this.#window -= n;
-      stream.sendWindow -= n;
-      this.#output.data(stream, n, false);
-      this.#onSent(n);
-      if (n < pending) {
-        stream.queued = true;
-        this.#ready.push(stream);
-      }
-      stream.sent();
-    } else if (stream.ending) {
-      this.#output.data(stream, 0, true);
-      stream.sentEnd();
-    }
+    const turn = this.#ready.length > 0 ? TURN : room;
+    const n = Math.min(pending, stream.sendWindow, this.#window, this.maxFrame, room, turn);
+    if (n === 0 && !stream.ending) return;
+    const end = stream.ending && n === pending;
+    this.#window -= n;
+    stream.sendWindow -= n;
+    this.#output.data(stream, n, end);
+    this.#given.push({ stream, n, end });
+    if (n > 0) this.#onSent(n);
+    if (n === pending) return;
+    stream.queued = true;
+    this.#ready.push(stream);
   }
 }

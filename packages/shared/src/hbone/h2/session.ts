@@ -1,9 +1,10 @@
 // How does one HTTP/2 connection that carries tunnels live and end? (RFC 9113; client or server, over any byte stream)
 
 import { EventEmitter } from "node:events";
-import type { Duplex } from "node:stream";
+import type { Lease } from "../../copy/end.ts";
 import type { World } from "../../runtime/world.ts";
-import { type CodeName, ConnectionError, codeName } from "./codes.ts";
+import type { Wire } from "../wire.ts";
+import { type CodeName, ConnectionError, codeName, MAX_31 } from "./codes.ts";
 import { type AnswerHead, answerFields, connectFields, type Field, type PlainFields, type RequestHead } from "./fields.ts";
 import { ConnectionReceiveWindow } from "./flow.ts";
 import { goawayFrame, headersFrames, PREFACE, pingFrame, resetFrame, settingsFrame, windowUpdateFrame } from "./frames.ts";
@@ -26,7 +27,7 @@ import {
   type PeerSettings,
   STREAM_WINDOW,
 } from "./settings.ts";
-import { H2Stream, StreamReset } from "./stream.ts";
+import { H2Stream, type StreamOwner, StreamReset } from "./stream.ts";
 import { StreamTable } from "./table.ts";
 
 export type H2Events = {
@@ -57,14 +58,18 @@ const SLACK = CONNECTION_WINDOW;
 const MAX_BLOCK = 2 * HEADER_LIST.server;
 /** How long the peer has to take our last words. */
 const LINGER_MS = 1000;
+/** How long it has to take our settings (RFC 9113 section 6.5.3). */
+const SETTLE_MS = 10_000;
+/** How long after the first GOAWAY the second one waits for the answer to a PING. */
+const LEAVE_MS = 1000;
 
-/** "ending": our last words are being written, nothing is read any more. */
-type Life = "open" | "draining" | "ending" | "closed";
+/** "leaving": the peer was told and its requests under way are still taken. "ending": our last words are being written, nothing is read any more. */
+type Life = "open" | "leaving" | "draining" | "ending" | "closed";
 
-/** Takes the socket over: it must be connected, and nobody else may read or write it. */
+/** Takes the wire over: it must not have been started. */
 export class H2Session extends EventEmitter<H2Events> {
   readonly role: "client" | "server";
-  readonly #socket: Duplex;
+  readonly #wire: Wire;
   readonly #world: World;
   readonly #maxStreams: number;
   readonly #table: StreamTable<H2Stream>;
@@ -79,17 +84,26 @@ export class H2Session extends EventEmitter<H2Events> {
   #peer: PeerSettings = INITIAL_PEER;
   #firstBlock = true;
   #error: Error | undefined;
+  /** Aborts when the connection is over, and the timers with it. */
+  readonly #over = new AbortController();
+  readonly #settled = new AbortController();
+  readonly #owner: StreamOwner = {
+    ready: (s) => this.#sender.add(s),
+    consumed: (s, n) => this.#receiver.consumed(s, n),
+    dropped: (s, code) => this.#dropped(s, code),
+    answer: (s, head, end) => this.#sendHead(s, answerFields(head.status, head.headers), end),
+  };
 
-  constructor(socket: Duplex, options: H2SessionOptions) {
+  constructor(wire: Wire, options: H2SessionOptions) {
     super();
     const { role, world } = options;
     this.role = role;
-    this.#socket = socket;
+    this.#wire = wire;
     this.#world = world;
     this.#maxStreams = options.maxStreams;
     this.#table = new StreamTable(role);
     this.#guard = new Guard(() => world.now());
-    this.#output = new Output(socket, {
+    this.#output = new Output(wire, {
       onRoom: () => this.#sender.pump(),
       onClogged: () => this.#fatal(new ConnectionError("ENHANCE_YOUR_CALM", "the peer does not read what it makes us answer")),
     });
@@ -103,13 +117,14 @@ export class H2Session extends EventEmitter<H2Events> {
       guard: this.#guard,
       window: new ConnectionReceiveWindow(CONNECTION_WINDOW, options.slack ?? SLACK),
       decoder: new HpackDecoder(HEADER_TABLE, HEADER_LIST[role]),
-      accepts: () => this.#life === "open" && this.#table.theirs < this.#maxStreams,
+      accepts: () => (this.#life === "open" || this.#life === "leaving") && this.#table.theirs < this.#maxStreams,
       open: (id) => this.#add(id),
       onRequest: (stream, head) => this.emit("request", stream, head),
       onSettings: (settings) => {
         this.#peer = settings;
         this.emit("settings", settings);
       },
+      onSettled: () => this.#settled.abort(),
       onPong: (opaque) => this.#pings.answered(opaque),
       onGoaway: (lastId, code) => this.#onGoaway(lastId, code),
     });
@@ -118,15 +133,22 @@ export class H2Session extends EventEmitter<H2Events> {
   }
 
   #begin(): void {
-    const socket = this.#socket;
     if (this.role === "client") this.#output.control(PREFACE);
     this.#output.control(settingsFrame(ownSettings(this.role, this.#maxStreams)));
     this.#output.control(windowUpdateFrame(0, CONNECTION_WINDOW - DEFAULT_WINDOW));
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("error", (e) => this.#fail(e));
-    socket.once("end", () => this.#onEnd());
-    socket.once("close", () => this.#onClose());
-    if (socket.destroyed) process.nextTick(() => this.#onClose());
+    this.#after(SETTLE_MS, AbortSignal.any([this.#settled.signal, this.#over.signal]), () =>
+      this.#fatal(new ConnectionError("SETTINGS_TIMEOUT", "the peer did not acknowledge our SETTINGS")),
+    );
+    this.#wire.start({
+      data: (chunk, lease) => this.#onData(chunk, lease),
+      end: () => this.#onEnd(),
+      error: (e) => this.#fail(e),
+      close: () => this.#onClose(),
+    });
+  }
+
+  #after(ms: number, unless: AbortSignal, then: () => void): void {
+    this.#world.sleep(ms, unless).then(then, () => undefined); // rejected: it is not needed any more
   }
 
   /** No new streams: we or the peer are going away, or the connection is over. */
@@ -166,9 +188,21 @@ export class H2Session extends EventEmitter<H2Events> {
     return this.destroyed ? Promise.resolve(false) : this.#pings.ask();
   }
 
-  /** No new streams (GOAWAY); closes when those there are have ended. */
+  /**
+   * No new streams; closes when those there are have ended. A server tells so in two steps (RFC 9113 section 6.8): requests that
+   * crossed the first GOAWAY are still taken, and the second one, a round trip later, names the last of them.
+   */
   close(): void {
     if (this.#life !== "open") return;
+    if (this.role === "client") return void this.#leave();
+    this.#life = "leaving";
+    this.#output.control(goawayFrame(MAX_31, "NO_ERROR"));
+    void this.ping().then(() => this.#leave());
+    this.#after(LEAVE_MS, this.#over.signal, () => this.#leave());
+  }
+
+  #leave(): void {
+    if (this.#life !== "open" && this.#life !== "leaving") return;
     this.#life = "draining";
     this.#output.control(goawayFrame(this.#table.highestTheirs, "NO_ERROR"));
     this.#endWhenIdle();
@@ -182,23 +216,17 @@ export class H2Session extends EventEmitter<H2Events> {
     this.#life = "ending";
     this.#parser.stop();
     this.#output.discard();
-    this.#socket.destroy();
+    this.#wire.destroy();
   }
 
   #add(id: number): H2Stream {
-    const owner = {
-      ready: (s: H2Stream) => this.#sender.add(s),
-      consumed: (s: H2Stream, n: number) => this.#receiver.consumed(s, n),
-      dropped: (s: H2Stream, code: CodeName) => this.#dropped(s, code),
-      answer: (s: H2Stream, head: AnswerHead, end: boolean) => this.#sendHead(s, answerFields(head.status, head.headers), end),
-    };
-    const stream = new H2Stream(owner, { id, sendWindow: this.#peer.initialWindow, receiveWindow: STREAM_WINDOW });
+    const stream = new H2Stream(this.#owner, { id, sendWindow: this.#peer.initialWindow, receiveWindow: STREAM_WINDOW });
     this.#table.add(id, stream);
     return stream;
   }
 
   #sendHead(stream: H2Stream, fields: readonly Field[], endStream: boolean): void {
-    if (this.destroyed || stream.destroyed) return;
+    if (this.destroyed || stream.closed) return;
     const block = encodeBlock(fields, this.#firstBlock);
     this.#firstBlock = false;
     this.#output.control(headersFrames(stream.id, block, { endStream, maxFrame: this.#peer.maxFrame }));
@@ -227,12 +255,7 @@ export class H2Session extends EventEmitter<H2Events> {
     this.#parser.stop();
     this.#pings.end();
     this.#output.end();
-    const closed = new AbortController();
-    this.#socket.once("close", () => closed.abort());
-    void this.#world.sleep(LINGER_MS, closed.signal).then(
-      () => this.#socket.destroy(),
-      () => undefined,
-    );
+    this.#after(LINGER_MS, this.#over.signal, () => this.#wire.destroy());
   }
 
   #fail(error: Error): void {
@@ -255,16 +278,19 @@ export class H2Session extends EventEmitter<H2Events> {
   #cutAll(reason: StreamReset): void {
     for (const stream of this.#table.values()) {
       this.#table.close(stream.id, "reset-by-us");
-      stream.receiveReset(reason, "other");
+      stream.receiveReset(reason);
     }
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(chunk: Buffer, lease: Lease): void {
     if (this.destroyed) return;
     try {
+      this.#receiver.begin(lease);
       this.#parser.push(chunk);
+      this.#receiver.flush();
     } catch (e) {
       if (!(e instanceof ConnectionError)) throw e;
+      this.#receiver.flush();
       this.#fatal(e);
     }
   }
@@ -274,7 +300,7 @@ export class H2Session extends EventEmitter<H2Events> {
     for (const stream of this.#table.values()) {
       if (this.role === "server" || stream.id <= lastId) continue;
       this.#table.close(stream.id, "reset-by-peer");
-      stream.receiveReset(new StreamReset("the peer went away before it looked at the stream", { refused: true }), "other");
+      stream.receiveReset(new StreamReset("the peer went away before it looked at the stream", { refused: true }));
     }
     this.emit("goaway", codeName(code));
     this.#endWhenIdle();
@@ -290,6 +316,7 @@ export class H2Session extends EventEmitter<H2Events> {
   #onClose(): void {
     if (this.#life === "closed") return;
     this.#life = "closed";
+    this.#over.abort();
     this.#parser.stop();
     this.#output.discard();
     this.#cutAll(new StreamReset("the connection was lost", { cause: this.#error }));
