@@ -6,12 +6,19 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { connect as connectHttp2, performServerHandshake } from "node:http2";
 import { connect as connectTcp, createServer } from "node:net";
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
 import { connect as connectTls, createSecureContext, createServer as createTls, type TLSSocket } from "node:tls";
+import { parseIp } from "@ambit/shared/addr/ip.ts";
 import { testAuthority } from "@ambit/shared/ca/fixture.ts";
+import type { WorkloadCert } from "@ambit/shared/ca/types.ts";
+import { workloadCert } from "@ambit/shared/ca/workload-cert.ts";
+import { EndDuplex } from "@ambit/shared/copy/duplex.ts";
+import type { End } from "@ambit/shared/copy/end.ts";
 import { splice } from "@ambit/shared/copy/splice.ts";
-import { H2Session } from "@ambit/shared/hbone/h2/session.ts";
-import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
+import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
+import { type SpiffeId, spiffeId } from "@ambit/shared/identity/spiffe.ts";
+import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { contextOptions, type TlsMaterial } from "@ambit/shared/tls/context.ts";
 import { tunnelOf } from "./node-http2-tunnel.ts";
@@ -20,9 +27,9 @@ const KINDS = ["own", "node:http2"] as const;
 type Kind = (typeof KINDS)[number];
 /**
  * "relay": TCP → tunnel → TCP as a mesh has it, both ends splicing. "send": from one end of a tunnel to the other. Both in octets per second.
- * "echo": 1 KB there and back through a tunnel, microseconds at the median.
+ * "trip": 1 KB there and back over the relay; "echo": through a tunnel alone. Microseconds, at the quantile `at`.
  */
-type Work = { readonly t: "relay" | "send" | "echo"; readonly streams: number; readonly ms: number };
+type Work = { readonly t: "relay" | "trip" | "send" | "echo"; readonly streams: number; readonly ms: number; readonly at?: number };
 type Start = {
   readonly role: "client" | "server";
   readonly kind: Kind;
@@ -35,18 +42,26 @@ const MIB = 1 << 20;
 const CHUNK = 65_536;
 const world = realWorld();
 const http2Settings = { initialWindowSize: 4 * MIB, maxFrameSize: MIB };
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+const quantile = (values: readonly number[], at = 0.5): number => [...values].sort((a, b) => a - b)[Math.floor(values.length * at)] ?? 0;
+const median = (values: readonly number[]): number => quantile(values);
+
+const idOf = (name: string): SpiffeId => spiffeId("cluster.local", "ns", name);
+const certOf = (name: string, { keyPem, chainPem, rootsPem }: TlsMaterial): WorkloadCert =>
+  unwrap(workloadCert(idOf(name), { keyPem, certChain: [...chainPem, rootsPem.join("\n")] }));
 
 const NO_METER = { add: () => undefined };
-const relay = (a: Duplex, b: Duplex): void => void splice(a, b, { forward: NO_METER, backward: NO_METER });
+const relay = (a: End | Duplex, b: End | Duplex): void => void splice(a, b, { forward: NO_METER, backward: NO_METER });
+
+const streamOf = (end: End | Duplex): Duplex => (end instanceof Duplex ? end : new EndDuplex(end));
 
 /** Counts what comes and says how much it was, gives it back, or passes it on to the sink. */
-const serveStream = (stream: Duplex, how: string, sink: number): void => {
-  stream.on("error", () => undefined);
+const serveStream = (end: End | Duplex, how: string, sink: number): void => {
   if (how === "relay") {
     const socket = connectTcp({ port: sink, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-    return void socket.once("connect", () => relay(stream, socket));
+    return void socket.once("connect", () => relay(end, socket));
   }
+  const stream = streamOf(end);
+  stream.on("error", () => undefined);
   if (how === "echo") return void stream.on("data", (c) => stream.write(c));
   let octets = 0;
   stream.on("data", (c: Buffer) => {
@@ -55,18 +70,42 @@ const serveStream = (stream: Duplex, how: string, sink: number): void => {
   stream.once("end", () => stream.end(String(octets)));
 };
 
+/** What the proxies use: our records, our framing. */
+const serveOwn = async (start: Start): Promise<number> => {
+  const cert = certOf("server", start.tls);
+  const server = await serveTunnels({
+    listen: { host: "127.0.0.1", port: 0 },
+    certs: () => cert,
+    trustDomain: "cluster.local",
+    onRequest: (r) => serveStream(r.open({}), r.headers.how ?? "", start.sink),
+    world,
+    log: () => undefined,
+  });
+  return server.address.port;
+};
+
+const dialOwn = (start: Start): ((how: string) => Promise<End | Duplex>) => {
+  const cert = certOf("client", start.tls);
+  const pool = createTunnelPool({
+    cert: async () => cert,
+    dial: async ({ port }) => {
+      const socket = connectTcp({ port, host: "127.0.0.1", noDelay: true });
+      await once(socket, "connect");
+      return socket;
+    },
+    world,
+  });
+  const to = { ip: unwrap(parseIp("127.0.0.1")), port: start.port };
+  const target = { self: idOf("client"), expect: [idOf("server")], to, from: "" };
+  return async (how) => (await pool.connect(target, { authority: "10.0.0.9:80", headers: { how } })).end;
+};
+
 const serve = async (start: Start): Promise<void> => {
+  process.on("message", () => process.send?.({ result: cpu() }));
+  if (start.kind === "own") return void process.send?.({ port: await serveOwn(start) });
   const tls = createTls({ ...contextOptions(start.tls), requestCert: true, rejectUnauthorized: true, ALPNProtocols: ["h2"] });
   tls.on("secureConnection", (socket) => {
     socket.on("error", () => undefined);
-    if (start.kind === "own") {
-      const session = new H2Session(socket, { role: "server", world, maxStreams: 200 });
-      session.on("request", (stream, head) => {
-        stream.respond(200, {}, "tunnel");
-        serveStream(stream, head.headers.how ?? "", start.sink);
-      });
-      return;
-    }
     const session = performServerHandshake(socket, { maxSessionMemory: 256, settings: http2Settings });
     session.setLocalWindowSize(16 * MIB);
     session.on("stream", (stream, headers) => {
@@ -76,12 +115,12 @@ const serve = async (start: Start): Promise<void> => {
   });
   const tcp = createServer({ noDelay: true }, (socket) => tls.emit("connection", socket)).listen(0, "127.0.0.1");
   await once(tcp, "listening");
-  process.on("message", () => process.send?.({ result: cpu() }));
   process.send?.({ port: (tcp.address() as { port: number }).port });
 };
 
 /** Opens a stream on one connection. */
-const dial = async (start: Start): Promise<(how: string) => Promise<Duplex>> => {
+const dial = async (start: Start): Promise<(how: string) => Promise<End | Duplex>> => {
+  if (start.kind === "own") return dialOwn(start);
   const raw = connectTcp({ port: start.port, host: "127.0.0.1", noDelay: true });
   const socket: TLSSocket = connectTls({
     socket: raw,
@@ -90,14 +129,6 @@ const dial = async (start: Start): Promise<(how: string) => Promise<Duplex>> => 
     checkServerIdentity: () => undefined,
   });
   await once(socket, "secureConnect");
-  if (start.kind === "own") {
-    const session = new H2Session(socket, { role: "client", world, maxStreams: 0 });
-    await once(session, "settings");
-    return (how) =>
-      new Promise((resolve) => {
-        const stream = session.connect("10.0.0.9:80", { how }, () => resolve(stream));
-      });
-  }
   const session = connectHttp2("https://bench", { createConnection: () => socket, maxSessionMemory: 256, settings: http2Settings });
   session.once("connect", () => session.setLocalWindowSize(16 * MIB));
   await once(session, "remoteSettings");
@@ -144,6 +175,7 @@ const echo = async (stream: Duplex, until: number): Promise<number[]> => {
     began = performance.now();
     stream.write(chunk);
   };
+  stream.on("error", () => undefined);
   stream.on("data", (c: Buffer) => {
     left -= c.length;
     if (left > 0) return;
@@ -161,11 +193,12 @@ const client = async (start: Start): Promise<void> => {
   const open = await dial(start);
   process.on("message", async (work: Work | "cpu") => {
     if (work === "cpu") return void process.send?.({ result: cpu() });
-    const streams = await Promise.all(Array.from({ length: work.streams }, () => open(work.t)));
+    const streams = (await Promise.all(Array.from({ length: work.streams }, () => open(work.t)))).map(streamOf);
     for (const s of streams) s.on("error", () => undefined);
     const began = performance.now();
     const until = began + work.ms;
-    if (work.t === "echo") return void process.send?.({ result: median((await Promise.all(streams.map((s) => echo(s, until)))).flat()) });
+    if (work.t === "echo")
+      return void process.send?.({ result: quantile((await Promise.all(streams.map((s) => echo(s, until)))).flat(), work.at) });
     for (const s of streams) send(s, until);
     const totals = await Promise.all(streams.map(text));
     const octets = totals.reduce((n, v) => n + Number(v), 0);
@@ -181,13 +214,17 @@ const client = async (start: Start): Promise<void> => {
 
 /** Takes connections of the mesh's far side; told by `total` how much came when all of them have ended. */
 const startSink = async () => {
+  /** On: what comes is given back. */
+  const echoes = { on: false };
   let octets = 0;
   let open = 0;
   let over = Promise.withResolvers<number>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     open += 1;
+    socket.on("error", () => undefined);
     socket.on("data", (c) => {
       octets += c.length;
+      if (echoes.on) socket.write(c);
     });
     socket.once("end", () => {
       socket.end();
@@ -202,7 +239,7 @@ const startSink = async () => {
     octets = 0;
     return all;
   };
-  return { server, port: (server.address() as { port: number }).port, total };
+  return { server, port: (server.address() as { port: number }).port, total, echoes };
 };
 
 const startChild = async (start: Start, children: ChildProcess[]): Promise<{ child: ChildProcess; port: number }> => {
@@ -214,6 +251,7 @@ const startChild = async (start: Start, children: ChildProcess[]): Promise<{ chi
   return { child, port };
 };
 
+const inOctets = ({ t }: Work): boolean => t === "relay" || t === "send";
 const gbit = (v: number): string => `${((v * 8) / 1e9).toFixed(2)} Gbit/s`;
 const micro = (v: number): string => `${v.toFixed(0)} µs`;
 
@@ -221,27 +259,27 @@ const micro = (v: number): string => `${v.toFixed(0)} µs`;
 type Measured = { readonly speed: number; readonly near: number; readonly far: number };
 
 const report = (title: string, work: Work, results: ReadonlyMap<Kind, readonly Measured[]>): void => {
-  const shown = work.t !== "echo" ? gbit : micro;
+  const shown = inOctets(work) ? gbit : micro;
   const middle = (kind: Kind, pick: (m: Measured) => number): number => median((results.get(kind) ?? []).map(pick));
   for (const [kind, all] of results) {
     const speeds = all.map((m) => m.speed);
     process.stdout.write(
       `${title}, ${kind}: min ${shown(Math.min(...speeds))}, median ${shown(median(speeds))}, max ${shown(Math.max(...speeds))}\n`,
     );
-    if (work.t !== "echo")
+    if (inOctets(work))
       process.stdout.write(
         `  CPU per GB: sending ${middle(kind, (m) => m.near).toFixed(0)} ms, receiving ${middle(kind, (m) => m.far).toFixed(0)} ms\n`,
       );
   }
   const ratio = (pick: (m: Measured) => number): string => (middle("own", pick) / middle("node:http2", pick)).toFixed(2);
-  const cost = work.t !== "echo" ? `; CPU: sending ${ratio((m) => m.near)}, receiving ${ratio((m) => m.far)}` : "";
+  const cost = inOctets(work) ? `; CPU: sending ${ratio((m) => m.near)}, receiving ${ratio((m) => m.far)}` : "";
   process.stdout.write(`${title}: own / node:http2 = ${ratio((m) => m.speed)}${cost} (medians, interleaved)\n`);
 };
 
 const main = async (repetitions: number, only: RegExp): Promise<void> => {
   const authority = testAuthority();
   const material = (name: string): TlsMaterial => {
-    const { keyPem, chainPem, rootsPem } = authority.cert(spiffeId("cluster.local", "ns", name));
+    const { keyPem, chainPem, rootsPem } = authority.cert(idOf(name));
     return { keyPem, chainPem, rootsPem };
   };
   const children: ChildProcess[] = [];
@@ -267,6 +305,16 @@ const main = async (repetitions: number, only: RegExp): Promise<void> => {
     }
     return (await sink.total()) / ((performance.now() - began) / 1000);
   };
+  const tripped = async (kind: Kind, work: Work): Promise<number> => {
+    sink.echoes.on = true;
+    const took = await Promise.all(
+      Array.from({ length: work.streams }, () =>
+        echo(connectTcp({ port: doors.get(kind) ?? 0, host: "127.0.0.1", noDelay: true }), performance.now() + work.ms),
+      ),
+    );
+    sink.echoes.on = false;
+    return quantile(took.flat(), work.at);
+  };
   const ask = async (child: ChildProcess | undefined, what: Work | "cpu"): Promise<number> => {
     if (child === undefined) throw new Error("nobody to ask");
     child.send(what);
@@ -276,7 +324,7 @@ const main = async (repetitions: number, only: RegExp): Promise<void> => {
   const measure = async (kind: Kind, work: Work): Promise<Measured> => {
     const both = [clients.get(kind), servers.get(kind)];
     for (const child of both) await ask(child, "cpu");
-    const speed = await (work.t === "relay" ? relayed(kind, work) : ask(clients.get(kind), work));
+    const speed = await (work.t === "relay" ? relayed(kind, work) : work.t === "trip" ? tripped(kind, work) : ask(clients.get(kind), work));
     const [near, far] = [await ask(both[0], "cpu"), await ask(both[1], "cpu")];
     const gigabytes = (speed * work.ms) / 1000 / 1e9;
     return { speed, near: near / gigabytes, far: far / gigabytes };
@@ -284,6 +332,8 @@ const main = async (repetitions: number, only: RegExp): Promise<void> => {
   const works: readonly (readonly [string, Work])[] = [
     ["TCP over the tunnel, 1 stream", { t: "relay", streams: 1, ms: 1500 }],
     ["TCP over the tunnel, 8 streams", { t: "relay", streams: 8, ms: 1500 }],
+    ["1 KB there and back over TCP, p50", { t: "trip", streams: 1, ms: 700 }],
+    ["1 KB there and back over TCP, p99", { t: "trip", streams: 1, ms: 700, at: 0.99 }],
     ["the tunnel alone, 1 stream", { t: "send", streams: 1, ms: 1500 }],
     ["the tunnel alone, 8 streams", { t: "send", streams: 8, ms: 1500 }],
     ["1 KB there and back, p50", { t: "echo", streams: 1, ms: 700 }],
@@ -300,5 +350,6 @@ const main = async (repetitions: number, only: RegExp): Promise<void> => {
 
 if (process.argv[2] === "child") {
   process.on("SIGINT", () => process.exit(0));
+  process.on("disconnect", () => process.exit(0));
   process.once("message", (start: Start) => void (start.role === "server" ? serve(start) : client(start)));
 } else await main(Number(process.argv[2] ?? 5), new RegExp(process.argv[3] ?? ""));
