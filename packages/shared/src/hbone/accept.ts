@@ -1,7 +1,7 @@
 // How are tunnels taken from peers? (mTLS, HTTP/2, CONNECT)
 
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { parseIp } from "../addr/ip.ts";
 import type { SocketAddr } from "../addr/socket.ts";
 import type { WorkloadCert } from "../ca/types.ts";
@@ -11,6 +11,7 @@ import type { World } from "../runtime/world.ts";
 import { parseCertificate } from "../tls/certificate.ts";
 import { contextOptions } from "../tls/context.ts";
 import { peerChain } from "../tls/peer-chain.ts";
+import { type Arrival, type ServerHandshakes, serverHandshakes } from "../tls/record/server.ts";
 import type { PeerChain } from "../tls/revocation.ts";
 import type { PeerCheck } from "../tls/revocations.ts";
 import { verifyTrustDomain } from "../tls/verify.ts";
@@ -18,7 +19,7 @@ import { H2Session } from "./h2/session.ts";
 import { answer, tunnelRequest } from "./request.ts";
 import { keepAlive } from "./session.ts";
 import type { TunnelRequest, TunnelServer, TunnelTaker } from "./types.ts";
-import { duplexWire } from "./wire.ts";
+import { duplexWire, type Wire } from "./wire.ts";
 
 export type TunnelServerLimits = {
   readonly maxStreams: number;
@@ -57,6 +58,12 @@ const endOf = (ip: string | undefined, port: number | undefined): SocketAddr | u
   return parsed.ok && port !== undefined ? { ip: parsed.value, port } : undefined;
 };
 
+const endsOf = (socket: Socket): Partial<Ends> => {
+  const remote = endOf(socket.remoteAddress, socket.remotePort);
+  const local = endOf(socket.localAddress, socket.localPort);
+  return { ...(remote && { remote }), ...(local && { local }) };
+};
+
 const peerOf = (socket: TLSSocket, trustDomains: readonly string[]): Result<SpiffeId> => {
   const x509 = socket.getPeerX509Certificate();
   if (!socket.authorized || x509 === undefined) return err("the peer has no certificate that is trusted");
@@ -82,7 +89,9 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
   const trustDomains = [options.trustDomain, ...trustDomainAliases];
   /** With the chain that the peer showed, when somebody asks about it. */
   const sessions = new Map<H2Session, PeerChain>();
+  /** Connections as long as node:net has them; our own records take them from it. */
   const pending = new Set<Socket>();
+  const taking = new Set<Arrival>();
   const stopped = new AbortController();
   let life: "open" | "draining" | "closed" = "open";
 
@@ -93,18 +102,20 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
     session.on("close", () => {
       sessions.delete(session);
       closed.abort();
+      checkEmpty();
     });
     session.on("request", (stream, head) => answer(tunnelRequest(stream, head, { peer, ...ends }), options.onRequest, log));
     const signal = AbortSignal.any([closed.signal, stopped.signal]);
     void keepAlive(session, world, { everyMs: limits.pingEveryMs, timeoutMs: limits.pingTimeoutMs, signal });
   };
 
-  const onSecure = (socket: TLSSocket): void => {
-    const peer = peerOf(socket, trustDomains);
-    const remote = endOf(socket.remoteAddress, socket.remotePort);
-    const local = endOf(socket.localAddress, socket.localPort);
+  /** Our own records carry on after the handshake; TLS itself where there are none (TLS 1.2, a node without EVP). */
+  const onSecure = (socket: TLSSocket, handshakes: ServerHandshakes): void => {
+    const arrival = handshakes.of(socket);
+    const { remote, local } = endsOf(arrival?.raw ?? socket);
     // Gone already: there is nobody left to tell.
     if (remote === undefined || local === undefined || life === "closed") return void socket.destroy();
+    const peer = peerOf(socket, trustDomains);
     if (!peer.ok) {
       log("tunnel connection refused", { remote, error: peer.error });
       return void socket.destroy();
@@ -115,10 +126,22 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
       log("tunnel connection refused", { remote, peer: peer.value.uri, error: no.message });
       return void socket.destroy();
     }
-    const session = new H2Session(duplexWire(socket), { role: "server", world, maxStreams: limits.maxStreams });
-    onSession(session, chain, { peer: peer.value, remote, local });
-    // It came before the end was known here: it is told in order, and what it has asked for meanwhile is served.
-    if (life === "draining") session.close();
+    const serve = (wire: Wire): void => {
+      if (life === "closed") return wire.destroy();
+      const session = new H2Session(wire, { role: "server", world, maxStreams: limits.maxStreams });
+      onSession(session, chain, { peer: peer.value, remote, local });
+      // It came before the end was known here: it is told in order, and what it has asked for meanwhile is served.
+      if (life === "draining") session.close();
+    };
+    if (arrival === undefined || socket.getProtocol() !== "TLSv1.3") return serve(duplexWire(socket));
+    taking.add(arrival);
+    arrival.handshake
+      .takeOver(socket)
+      .then(serve, (e) => log("tunnel handshake failed", { remote, error: message(e) }))
+      .finally(() => {
+        taking.delete(arrival);
+        checkEmpty();
+      });
   };
   const unsubscribe = peers?.onChange(() => {
     for (const [session, chain] of [...sessions]) {
@@ -128,22 +151,24 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
   });
 
   // One TLS server (which never listens) per certificate: the context is built once, and a renewal is the next one.
-  const byCert = new WeakMap<WorkloadCert, TlsServer>();
-  const tlsFor = (cert: WorkloadCert): TlsServer => {
+  const byCert = new WeakMap<WorkloadCert, ServerHandshakes>();
+  const tlsFor = (cert: WorkloadCert): ServerHandshakes => {
     const held = byCert.get(cert);
     if (held !== undefined) return held;
-    const made = createTlsServer({
+    const server = createTlsServer({
       ...contextOptions(cert),
       requestCert: true,
       rejectUnauthorized: true,
       ALPNProtocols: ["h2"],
       handshakeTimeout: limits.handshakeMs,
     });
-    made.on("secureConnection", onSecure);
-    made.on("tlsClientError", (e, socket) => {
+    const made = serverHandshakes(server);
+    server.on("secureConnection", (socket) => onSecure(socket, made));
+    server.on("tlsClientError", (e, socket) => {
       // A chain that does not verify is told only here; the error itself then says no more than that the socket was closed.
       const error = socket.authorizationError ?? e;
-      log("tunnel handshake failed", { remote: endOf(socket.remoteAddress, socket.remotePort), error: message(error) });
+      const { remote } = endsOf(made.of(socket)?.raw ?? socket);
+      log("tunnel handshake failed", { remote, error: message(error) });
       socket.destroy();
     });
     byCert.set(cert, made);
@@ -151,18 +176,21 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
   };
 
   let onEmpty = (): void => {};
+  const checkEmpty = (): void => {
+    if (pending.size === 0 && taking.size === 0 && sessions.size === 0) onEmpty();
+  };
   const take = (socket: Socket): void => {
     pending.add(socket);
     socket.once("close", () => {
       pending.delete(socket);
-      if (pending.size === 0) onEmpty();
+      checkEmpty();
     });
     const cert = options.certs();
     if (cert === undefined) {
-      log("tunnel connection refused", { remote: endOf(socket.remoteAddress, socket.remotePort), error: "we have no certificate" });
+      log("tunnel connection refused", { remote: endsOf(socket).remote, error: "we have no certificate" });
       return void socket.destroy();
     }
-    tlsFor(cert).emit("connection", socket);
+    tlsFor(cert).accept(socket);
   };
   const goaway = (): void => {
     for (const session of [...sessions.keys()]) session.close();
@@ -178,7 +206,7 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
     life = "draining";
     const idle = new Promise<void>((resolve) => {
       onEmpty = resolve;
-      if (pending.size === 0) resolve();
+      checkEmpty();
     });
     goaway();
     const over = new AbortController();

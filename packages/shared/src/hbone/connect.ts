@@ -10,11 +10,13 @@ import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import { type Certificate, parseCertificate } from "../tls/certificate.ts";
 import { peerChain } from "../tls/peer-chain.ts";
+import { Handshake, recordLayer } from "../tls/record/handshake.ts";
 import type { PeerChain } from "../tls/revocation.ts";
 import type { PeerCheck } from "../tls/revocations.ts";
 import { verifyExpected, verifyTime } from "../tls/verify.ts";
 import { H2Session } from "./h2/session.ts";
 import type { TunnelTarget } from "./types.ts";
+import { duplexWire, type Wire } from "./wire.ts";
 
 export type Connected = {
   readonly session: H2Session;
@@ -74,13 +76,20 @@ const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal, unused: (value:
     );
   });
 
-type Secured = { readonly socket: TLSSocket; readonly leaf: Certificate; readonly peer: SpiffeId };
+type Secured = {
+  readonly socket: TLSSocket;
+  readonly leaf: Certificate;
+  readonly peer: SpiffeId;
+  /** What HTTP/2 is to run over: our own records, or where there are none (TLS 1.2, a node without EVP) the socket. Once. */
+  readonly wire: () => Promise<Wire>;
+};
 
 const secure = (raw: Duplex, cert: WorkloadCert, expect: readonly SpiffeId[]): Promise<Secured> =>
   new Promise((resolve, reject) => {
     let checked: { leaf: Certificate; peer: SpiffeId } | undefined;
+    const handshake = "error" in recordLayer() ? undefined : new Handshake(raw, { role: "client" });
     const socket = connectTls({
-      socket: raw,
+      socket: handshake ?? raw,
       secureContext: cert.clientContext,
       ALPNProtocols: ["h2"],
       rejectUnauthorized: true,
@@ -98,6 +107,9 @@ const secure = (raw: Duplex, cert: WorkloadCert, expect: readonly SpiffeId[]): P
       reject(new MeshError("TLS", e.message, e));
     };
     const closed = (): void => fail(new Error("the peer closed the connection during the TLS handshake"));
+    if (handshake !== undefined) socket.on("keylog", (line) => handshake.keylog(line));
+    const wire = async (): Promise<Wire> =>
+      handshake === undefined || socket.getProtocol() !== "TLSv1.3" ? duplexWire(socket) : handshake.takeOver(socket);
     socket.once("error", fail);
     socket.once("close", closed);
     socket.once("secureConnect", () => {
@@ -105,14 +117,14 @@ const secure = (raw: Duplex, cert: WorkloadCert, expect: readonly SpiffeId[]): P
       if (checked === undefined) return fail(new Error("the peer's certificate was not checked"));
       if (socket.alpnProtocol !== "h2") return fail(new Error("the peer does not speak HTTP/2 (ALPN h2)"));
       socket.removeListener("error", fail);
-      resolve({ socket, ...checked });
+      resolve({ socket, wire, ...checked });
     });
   });
 
 /** Resolves when the peer's SETTINGS have come: only then has it accepted our certificate (TLS 1.3 tells a client no sooner). */
-const start = (socket: TLSSocket, world: World): Promise<H2Session> =>
+const start = (wire: Wire, world: World): Promise<H2Session> =>
   new Promise((resolve, reject) => {
-    const session = new H2Session(socket, { role: "client", world, maxStreams: 0 });
+    const session = new H2Session(wire, { role: "client", world, maxStreams: 0 });
     const closed = (error: Error | undefined): void =>
       reject(new MeshError("TLS", `the peer closed the connection right after the handshake: it may have refused our certificate`, error));
     session.once("close", closed);
@@ -143,15 +155,19 @@ export const connectTunnels = async (target: TunnelTarget, options: ConnectOptio
     const raw = await unlessAborted(options.dial(target.to, target.from, cut), cut, (unused) => unused.destroy());
     open = raw;
     phase = "tls";
-    const { socket, leaf, peer } = await unlessAborted(secure(raw, cert, target.expect), cut, (unused) => unused.socket.destroy());
+    const { socket, leaf, peer, ...secured } = await unlessAborted(secure(raw, cert, target.expect), cut, (unused) =>
+      unused.socket.destroy(),
+    );
     open = socket;
     const theirs = verifyTime(leaf, world.now());
     if (!theirs.ok) throw new MeshError("TLS", `the peer ${peer.uri}: ${theirs.error}`);
     const chain = options.peers === undefined ? [] : peerChain(socket);
     const no = options.peers?.refuse(chain);
     if (no !== undefined) throw no;
+    const wire = await unlessAborted(secured.wire(), cut, (unused) => unused.destroy());
+    open = wire;
     phase = "http2";
-    const session = await unlessAborted(start(socket, world), cut, (unused) => unused.destroy());
+    const session = await unlessAborted(start(wire, world), cut, (unused) => unused.destroy());
     if (session.peerSettings.maxConcurrentStreams === 0) throw new MeshError("H2_HANDSHAKE", `${peer.uri} allows no tunnels at all`);
     return { session, peer, chain, notAfter: Math.min(cert.notAfter, leaf.notAfter) };
   } catch (e) {

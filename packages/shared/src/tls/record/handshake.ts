@@ -28,6 +28,9 @@ export const recordLayer = (): { readonly deps: RecordDeps } | { readonly error:
   return "evp" in found ? { deps: depsOf(found.evp) } : found;
 };
 
+/** Of what was read and is not fed yet. No record is larger. */
+const AHEAD = 65_536;
+
 export type HandshakeOptions = {
   readonly role: "client" | "server";
   /** Around each record that is fed: what TLS emits meanwhile is about this handshake. */
@@ -70,7 +73,7 @@ class RecordCounter {
 }
 
 /**
- * The stream under a TLSSocket for as long as the handshake lasts. `takeOver` then lets TLS go without a word to the peer and gives the
+ * The stream under a TLSSocket for as long as the handshake lasts (for good where `takeOver` is not called: TLS 1.2). `takeOver` then lets TLS go without a word to the peer and gives the
  * connection to our own records. Destroyed before that, it takes the connection with it.
  */
 export class Handshake extends Duplex {
@@ -111,9 +114,9 @@ export class Handshake extends Duplex {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#read = this.#read.length === 0 ? chunk : Buffer.concat([this.#read, chunk]);
-    // Whoever sends ahead of the handshake waits.
-    if (this.#complete) this.raw.pause();
     this.#pump();
+    // Whoever sends ahead of the handshake waits.
+    if (this.#complete || this.#read.length > AHEAD) this.raw.pause();
   };
   readonly #onEnd = (): void => void this.push(null);
   readonly #onError = (e: Error): void => void this.destroy(e);
@@ -135,7 +138,9 @@ export class Handshake extends Duplex {
         this.#options.feeding?.(false);
       }
     }
-    if (this.#complete && this.#unsettled === 0) this.#done.resolve();
+    if (this.#complete) {
+      if (this.#unsettled === 0) this.#done.resolve();
+    } else if (this.#read.length <= AHEAD && !this.destroyed) this.raw.resume();
   }
 
   override _read(): void {
@@ -147,11 +152,12 @@ export class Handshake extends Duplex {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
     if (this.#taken) return void done();
     this.#written.push(chunk);
-    this.raw.write(chunk);
     this.#unsettled += 1;
-    // Node's wrapper of streams (internal/js_stream_socket) calls a write finished an immediate later than we do.
-    setImmediate(() => setImmediate(() => this.#settled()));
-    done();
+    this.raw.write(chunk, (e) => {
+      done(e);
+      // Node's wrapper of streams (internal/js_stream_socket) calls a write finished an immediate later than we do.
+      setImmediate(() => setImmediate(() => this.#settled()));
+    });
   }
 
   #settled(): void {
