@@ -1,9 +1,11 @@
 // How is a DER structure put together and taken apart? (over node-forge's ASN.1)
 
-import forge from "node-forge";
+import { createRequire } from "node:module";
+import type forge from "node-forge";
 import { err, ok, type Result } from "../runtime/result.ts";
 
-const { asn1 } = forge;
+// Its ASN.1 alone: the package's index loads ciphers, PKCS#12, SSH and TLS too, 3 MB that stay resident.
+const asn1 = createRequire(import.meta.url)("node-forge/lib/asn1") as typeof forge.asn1;
 export type Der = forge.asn1.Asn1;
 
 const { Class, Type } = asn1;
