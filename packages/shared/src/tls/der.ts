@@ -5,7 +5,9 @@ import type forge from "node-forge";
 import { err, ok, type Result } from "../runtime/result.ts";
 
 // Its ASN.1 alone: the package's index loads ciphers, PKCS#12, SSH and TLS too, 3 MB that stay resident.
-const asn1 = createRequire(import.meta.url)("node-forge/lib/asn1") as typeof forge.asn1;
+const load = createRequire(import.meta.url);
+const asn1 = load("node-forge/lib/asn1") as typeof forge.asn1;
+const util = load("node-forge/lib/util") as typeof forge.util;
 export type Der = forge.asn1.Asn1;
 
 const { Class, Type } = asn1;
@@ -47,7 +49,7 @@ export const fromBytes = (bytes: Uint8Array): Result<Der> => {
   // forge's types do not know decodeBitStrings; without it the contents of a BIT STRING may be read as more ASN.1.
   const options = { strict: true, parseAllBytes: true, decodeBitStrings: false } as unknown as boolean;
   try {
-    const der = asn1.fromDer(forge.util.createBuffer(binary(bytes)), options);
+    const der = asn1.fromDer(util.createBuffer(binary(bytes)), options);
     return Buffer.compare(toBytes(der), bytes) === 0 ? ok(der) : err("not DER: it has another encoding than the one allowed");
   } catch (e) {
     // forge reports every malformed input by throwing.
@@ -69,7 +71,7 @@ export const bitsOf = (der: Der | undefined): Uint8Array | undefined => {
 /** The dotted text of an OID; undefined when it is not one. */
 export const oidOf = (der: Der | undefined): string | undefined =>
   der !== undefined && der.tagClass === Class.UNIVERSAL && der.type === Type.OID && typeof der.value === "string" && der.value !== ""
-    ? asn1.derToOid(forge.util.createBuffer(der.value))
+    ? asn1.derToOid(util.createBuffer(der.value))
     : undefined;
 
 /** A PEM block of the label. */
