@@ -50,8 +50,8 @@ export type Handler = {
   idle(): Promise<void>;
 };
 
-/** Queries of one pod that may wait at a time; those above are refused at once (SERVFAIL), so that a flood costs little. */
-export const MAX_PENDING = 512;
+/** Queries of one pod that may wait at a time in one thread; those above are refused at once (SERVFAIL), so that a flood costs little. */
+export const MAX_PENDING = 256;
 
 /** IXFR and AXFR answer with many messages, where one goes through here. */
 const ZONE_TRANSFERS: ReadonlySet<number> = new Set([251, 252]);

@@ -10,7 +10,8 @@ const PREFIX = `t-z-${process.pid}`;
 const run = (command: string, args: readonly string[], input = ""): void =>
   void execFileSync(command, args, { input, stdio: ["pipe", "ignore", "inherit"] });
 
-export type TestPod = { readonly name: string; readonly v4: string; readonly v6: string; readonly netns: Netns };
+/** `ns` is the namespace's name. */
+export type TestPod = { readonly name: string; readonly ns: string; readonly v4: string; readonly v6: string; readonly netns: Netns };
 
 const RULES = `
 table inet istio-ambient-mangle {
@@ -31,11 +32,24 @@ table inet istio-ambient-nat {
   }
   chain output {
     type nat hook output priority -100;
+    oifname != "lo" udp dport 53 meta mark & 0xfff != 0x539 redirect to :15053
+    ip daddr != 127.0.0.1 tcp dport 53 meta mark & 0xfff != 0x539 redirect to :15053
+    ip6 daddr != ::1 tcp dport 53 meta mark & 0xfff != 0x539 redirect to :15053
     meta l4proto tcp meta mark & 0xfff == 0x111 accept
     oifname "lo" ip daddr != 127.0.0.1 accept
     oifname "lo" ip6 daddr != ::1 accept
     meta l4proto tcp ip daddr != 127.0.0.1 meta mark & 0xfff != 0x539 redirect to :15001
     meta l4proto tcp ip6 daddr != ::1 meta mark & 0xfff != 0x539 redirect to :15001
+  }
+}
+table inet istio-ambient-raw {
+  chain prerouting {
+    type filter hook prerouting priority -300;
+    meta mark & 0xfff != 0x539 udp sport 53 ct zone set 1
+  }
+  chain output {
+    type filter hook output priority -300;
+    meta mark & 0xfff == 0x539 udp dport 53 ct zone set 1
   }
 }
 `;
@@ -76,7 +90,7 @@ export const createTestNet = (names: readonly string[]): TestNet => {
           "",
         ].join("\n"),
       );
-      pods.set(name, { name, v4, v6, netns: openNetns(`/run/netns/${ns}`) });
+      pods.set(name, { name, ns, v4, v6, netns: openNetns(`/run/netns/${ns}`) });
     }
   } catch (e) {
     dispose();
