@@ -14,6 +14,7 @@ import { createLogger } from "@ambit/shared/telemetry/log.ts";
 import type { CertificateAuthority } from "@ambit/shared/tls/issue.ts";
 import { build, type ZtunnelApp } from "../app.ts";
 import { parseConfig } from "../config.ts";
+import type { Spawn } from "../thread/spawn.ts";
 import { type AgentSession, createTestAgent, issue, type TestAgent, type TestController } from "./mesh.ts";
 import { dialFrom, type TestPod } from "./net.ts";
 
@@ -26,7 +27,7 @@ export type TestNodes = {
    */
   start(name: string, pods: readonly TestPod[], env?: Readonly<Record<string, string>>): Promise<TestNode>;
   /** A line of any ztunnel's log ("<name>\t<line>"), past or to come. */
-  logged(pattern: RegExp): Promise<string>;
+  logged(pattern: RegExp, withinMs?: number): Promise<string>;
   /** Forgets what was logged so far. */
   forget(): void;
 };
@@ -40,7 +41,7 @@ export const announce = (p: Pick<TestPod, "name">) =>
 const TEST_ENV = { ADMIN_PORT: "0", STATS_PORT: "0", READINESS_PORT: "0", CONNECTION_TERMINATION_DEADLINE: "1s" };
 
 /** Ztunnels whose sockets and logs are kept under `dir`, fed by the controller. */
-export const createTestNodes = (dir: string, controller: TestController): TestNodes => {
+export const createTestNodes = (dir: string, controller: TestController, spawn?: Spawn): TestNodes => {
   const lines: string[] = [];
   const agents = new Map<string, { readonly agent: TestAgent; users: number }>();
   const agentOf = (node: string): TestAgent => {
@@ -63,7 +64,13 @@ export const createTestNodes = (dir: string, controller: TestController): TestNo
       assert.ok(config.ok, config.ok ? "" : config.error);
       const write = (text: string): void => void lines.push(...text.split(/(?<=\n)/).map((line) => `${name}\t${line}`));
       const logger = createLogger({ format: "text", level: "debug", out: { write } });
-      const app = await build({ config: config.value, world, logger, sources: controller.sources() });
+      const app = await build({
+        config: config.value,
+        world,
+        logger,
+        sources: controller.sources(),
+        ...(spawn === undefined ? {} : { spawn }),
+      });
       controller.settle(app.settled);
       const stop = new AbortController();
       const running = app.run(stop.signal);
@@ -81,8 +88,8 @@ export const createTestNodes = (dir: string, controller: TestController): TestNo
         },
       };
     },
-    logged: async (pattern) => {
-      const deadline = AbortSignal.timeout(5_000);
+    logged: async (pattern, withinMs = 5_000) => {
+      const deadline = AbortSignal.timeout(withinMs);
       for (;;) {
         const found = lines.find((l) => pattern.test(l));
         if (found !== undefined) return found;
