@@ -251,6 +251,45 @@ export const waypoint = (ctx: () => Context): void => {
     assert.match(end, /reset|closed|refused/);
   });
 
+  test("with a policy attached, a waypoint that goes closes its service: nothing goes by it, in the mesh or in plaintext", {
+    timeout: 180_000,
+  }, async () => {
+    const c = ctx();
+    const to = { host: await c.vip("mesh", "server"), port: PORTS.http };
+    const pod = { host: await c.ip("mesh/server1"), port: PORTS.http };
+    const plaintext = async (): Promise<string> => fate(await c.place("plain/client"), pod, "GET / HTTP/1.1\r\n\r\n");
+    assert.equal(await plaintext(), "open", "without a policy plaintext is taken, as in Istio");
+    await c.cluster.apply(
+      authorization("members", "ALLOW", `[{ from: [{ source: { principals: ["cluster.local/ns/mesh/sa/client"] } }] }]`),
+    );
+    await until("the policy in force", async () => ((await c.ask("mesh/other", to)).status === 403 ? true : undefined));
+    await until("plaintext refused", async () => (/closed|reset/.test(await plaintext()) ? true : undefined));
+
+    await c.cluster.kubectl("-n", "mesh", "delete", "gateway", "waypoint");
+    await until(
+      "the service closed",
+      async () => {
+        const answer = await c.ask("mesh/client1", to).catch(() => undefined);
+        if (answer === undefined) return true;
+        assert.ok(answer.status !== 200 || echoOf(answer.body).headers["x-request-id"] !== undefined, "a request went by the waypoint");
+        return undefined;
+      },
+      60_000,
+    );
+    for (let i = 0; i < 10; i++) await assert.rejects(c.ask("mesh/client1", to));
+    const status = await c.cluster.kubectl("-n", "mesh", "get", "service", "server", "-o", "jsonpath={.status.conditions}");
+    assert.match(status, /Traffic to this service is refused until then, because AuthorizationPolicy mesh\/members is attached to it/);
+    const why = await c.cluster.ambitRan("-n", "mesh", "explain", "other", `server:${PORTS.http}`);
+    assert.match(why.stdout, /is reached through its waypoint only: waypoint mesh\/waypoint does not exist/);
+
+    await c.cluster.kubectl("-n", "mesh", "delete", "authorizationpolicy", "members");
+    await atWaypoint(c, false);
+    await until("plaintext taken again", async () => ((await plaintext()) === "open" ? true : undefined));
+    await c.cluster.apply(waypointGateway());
+    await c.cluster.kubectl("-n", "mesh", "wait", "--for=condition=Programmed", "gateway/waypoint", "--timeout=60s");
+    await atWaypoint(c, true);
+  });
+
   test("killed and back: requests go on after it, and none goes by it meanwhile", { timeout: 120_000 }, async () => {
     const c = ctx();
     const to = { host: await c.vip("mesh", "server"), port: PORTS.http };
