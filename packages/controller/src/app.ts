@@ -120,7 +120,7 @@ const leaderWork =
   async (signal: AbortSignal): Promise<void> => {
     const { client, world, logger } = deps;
     const { inputs, served, mesh, sources } = given.model;
-    const settings = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress };
+    const settings = { mesh: config.mesh, ...config.waypoint, discoveryAddress: config.discoveryAddress, tls: config.tls };
     const { ca } = given;
     const publish = (map: typeof ROOT_CERT | typeof CRL, content: () => string | undefined): Promise<void> =>
       publishToNamespaces(

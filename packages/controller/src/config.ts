@@ -1,6 +1,7 @@
 // What is the controller told from outside?
 
 import { type HostPort, parseHostPort } from "@ambit/shared/addr/socket.ts";
+import { trustDomain, trustDomains } from "@ambit/shared/identity/aliases.ts";
 import { tlsOf } from "@ambit/shared/proxy/environment.ts";
 import { bool, durationMs, type Env, integer, oneOf, port, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, ok, type Result } from "@ambit/shared/runtime/result.ts";
@@ -48,7 +49,8 @@ export const parseConfig = (env: Env): Result<ControllerConfig> => {
   const parsed = allOf({
     rootNamespace: env.optional("POD_NAMESPACE", text, "istio-system"),
     podName: env.optional("POD_NAME", text, "istiod"),
-    trustDomain: env.optional("TRUST_DOMAIN", text, "cluster.local"),
+    trustDomain: env.optional("TRUST_DOMAIN", trustDomain, "cluster.local"),
+    trustDomainAliases: env.optional("TRUST_DOMAIN_ALIASES", trustDomains, []),
     clusterDomain: env.optional("CLUSTER_DOMAIN", text, "cluster.local"),
     clusterId: env.optional("CLUSTER_ID", text, "Kubernetes"),
     network: env.optional("NETWORK", text, ""),
@@ -82,6 +84,7 @@ export const parseConfig = (env: Env): Result<ControllerConfig> => {
     mesh: {
       rootNamespace: v.rootNamespace,
       trustDomain: v.trustDomain,
+      trustDomainAliases: v.trustDomainAliases,
       clusterDomain: v.clusterDomain,
       clusterId: v.clusterId,
       network: v.network,

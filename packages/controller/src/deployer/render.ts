@@ -4,6 +4,7 @@ import type { HostPort } from "@ambit/shared/addr/socket.ts";
 import type { Gateway } from "@ambit/shared/kube/objects/gateway.ts";
 import type { KubeObject, Labels } from "@ambit/shared/kube/objects/meta.ts";
 import { RESOURCES, type Resource } from "@ambit/shared/kube/resources.ts";
+import type { TlsPolicy } from "@ambit/shared/tls/policy.ts";
 import { LABEL, MANAGED_BY_MESH } from "../model/labels.ts";
 import type { MeshSettings } from "../model/settings.ts";
 
@@ -13,6 +14,8 @@ export type RenderSettings = {
   readonly imagePullPolicy: string;
   /** Where waypoints find the controller. */
   readonly discoveryAddress: HostPort;
+  /** Under which they speak, as we do. */
+  readonly tls?: Pick<TlsPolicy, "compliance" | "minVersion">;
 };
 
 export type Manifest = { readonly resource: Resource; readonly object: KubeObject & Readonly<Record<string, unknown>> };
@@ -20,6 +23,8 @@ export type Manifest = { readonly resource: Resource; readonly object: KubeObjec
 const READY_PORT = 15021;
 const METRICS_PORT = 15020;
 const USER = 1337;
+/** Beside the roots, not among them: a mount within a read-only one needs help that not every runtime gives. */
+const CRL_DIR = "/var/run/secrets/istio-crl";
 
 /** ServiceAccount, Deployment and Service, all owned by the Gateway: they go when it goes. */
 export const renderWaypoint = (gateway: Gateway, settings: RenderSettings): readonly Manifest[] => {
@@ -85,6 +90,7 @@ const deploymentSpec = (gateway: Gateway, settings: RenderSettings) => ({
           projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }] },
         },
         { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+        { name: "istio-ca-crl", configMap: { name: "istio-ca-crl", optional: true } },
       ],
     },
   },
@@ -92,7 +98,16 @@ const deploymentSpec = (gateway: Gateway, settings: RenderSettings) => ({
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
-const container = ({ mesh, image, imagePullPolicy, discoveryAddress }: RenderSettings) => {
+/** Told only where they differ from what a waypoint does by itself. */
+const securityEnv = ({ mesh, tls }: RenderSettings) => [
+  ...(mesh.trustDomainAliases.length === 0 ? [] : [{ name: "TRUST_DOMAIN_ALIASES", value: mesh.trustDomainAliases.join(",") }]),
+  ...(tls?.compliance === "pqc" ? [{ name: "COMPLIANCE_POLICY", value: "pqc" }] : []),
+  ...(tls?.minVersion === "TLSv1.2" ? [{ name: "TLS12_ENABLED", value: "true" }] : []),
+  { name: "CRL_PATH", value: `${CRL_DIR}/ca-crl.pem` },
+];
+
+const container = (settings: RenderSettings) => {
+  const { mesh, image, imagePullPolicy, discoveryAddress } = settings;
   const address = `https://${discoveryAddress.host}:${discoveryAddress.port}`;
   const probe = { httpGet: { path: "/healthz/ready", port: READY_PORT } };
   return {
@@ -121,6 +136,7 @@ const container = ({ mesh, image, imagePullPolicy, discoveryAddress }: RenderSet
       { name: "TOKEN_FILE", value: "/var/run/secrets/tokens/istio-token" },
       { name: "ROOT_CERT_FILE", value: "/var/run/secrets/istio/root-cert.pem" },
       { name: "TERMINATION_GRACE_PERIOD_SECONDS", value: "30" },
+      ...securityEnv(settings),
     ],
     resources: { requests: { cpu: "100m", memory: "128Mi" } },
     securityContext: {
@@ -136,6 +152,7 @@ const container = ({ mesh, image, imagePullPolicy, discoveryAddress }: RenderSet
     volumeMounts: [
       { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
       { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio", readOnly: true },
+      { name: "istio-ca-crl", mountPath: CRL_DIR, readOnly: true },
     ],
   };
 };

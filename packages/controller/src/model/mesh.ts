@@ -12,6 +12,7 @@ import { lookup } from "../collections/lookup.ts";
 import type { WantedStatus } from "../gateway/conditions.ts";
 import { httpRoutes } from "../gateway/port-routes.ts";
 import type { CompiledRoute } from "../gateway/routes.ts";
+import { withAliases } from "./aliases.ts";
 import { attachments } from "./attachments.ts";
 import { type L4Policy, type L7Policy, toL4Policy, toL7Policy } from "./authorization.ts";
 import { selectingServices, sliceTargets } from "./endpoints.ts";
@@ -54,14 +55,17 @@ export const buildMesh = (graph: Graph, inputs: Inputs, settings: MeshSettings):
 const nameOf = (o: { readonly namespace: string; readonly name: string }): string => `${o.namespace}/${o.name}`;
 
 /** Who may talk to whom: policies for ztunnels, policies for waypoints, and what PeerAuthentications become. */
-const accessRules = (graph: Graph, inputs: Inputs, { rootNamespace }: MeshSettings) => {
+const accessRules = (graph: Graph, inputs: Inputs, { rootNamespace, trustDomain, trustDomainAliases }: MeshSettings) => {
+  const names = [trustDomain, ...trustDomainAliases];
   const from = inputs.authorizationPolicies;
   const some = <T>(value: T | undefined): readonly T[] => (value === undefined ? [] : [value]);
   const l4 = derive<AuthorizationPolicy, L4Policy>({ graph, name: "L4Policies", from, key: nameOf, equal }, (_, ap) =>
-    some(toL4Policy(ap, rootNamespace)),
+    some(toL4Policy(ap, rootNamespace)).map((p) => (p.policy === undefined ? p : { ...p, policy: withAliases(p.policy, names) })),
   );
   const l7 = derive<AuthorizationPolicy, L7Policy>({ graph, name: "L7Policies", from, key: nameOf, equal }, (_, ap) =>
-    some(toL7Policy(ap)),
+    some(toL7Policy(ap)).map((p) =>
+      p.outcome.kind === "enforced" ? { ...p, outcome: { ...p.outcome, policy: withAliases(p.outcome.policy, names) } } : p,
+    ),
   );
   const peerAuths = derive<PeerAuthentication, PeerAuth>(
     { graph, name: "PeerAuths", from: inputs.peerAuthentications, key: nameOf, equal },

@@ -7,6 +7,8 @@ export type MeshSettings = {
   /** Where mesh-wide policies live, and the controller itself. */
   readonly rootNamespace: string;
   readonly trustDomain: string;
+  /** Other names of the trust domain (MeshConfig trustDomainAliases): their identities are ours. */
+  readonly trustDomainAliases: readonly string[];
   readonly clusterDomain: string;
   readonly clusterId: string;
   readonly network: string;

@@ -2,7 +2,7 @@
 
 import { parseHostPort } from "../addr/socket.ts";
 import type { Roots } from "../grpc/channel.ts";
-import { trustDomains } from "../identity/aliases.ts";
+import { trustDomain, trustDomains } from "../identity/aliases.ts";
 import { bool, durationMs, type Env, oneOf, type Parser, port, text } from "../runtime/env.ts";
 import { allOf, err, mapOk, ok, type Result } from "../runtime/result.ts";
 import { levelsText } from "../telemetry/log-levels.ts";
@@ -91,7 +91,7 @@ export const proxyEnvironment = (env: Env, levelVariable: "RUST_LOG" | "LOG_LEVE
       clusterId: env.optional("CLUSTER_ID", text, "Kubernetes"),
       metaClusterId: env.optional("ISTIO_META_CLUSTER_ID", text, undefined),
       clusterDomain: env.optional("CLUSTER_DOMAIN", text, "cluster.local"),
-      trustDomain: env.optional("TRUST_DOMAIN", text, "cluster.local"),
+      trustDomain: env.optional("TRUST_DOMAIN", trustDomain, "cluster.local"),
       node: env.optional("NODE_NAME", text, ""),
       secretTtlMs: env.optional("SECRET_TTL", durationMs, 86_400_000),
       admin: env.optional("ADMIN_PORT", port, 15000),

@@ -17,7 +17,8 @@ export type TlsPolicy = {
   readonly secureOptions: number;
 };
 
-const TLS13_CIPHERS = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256";
+// Both as Istio has them; the shorter key first, for it is faster and enough.
+const TLS13_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 const TLS12_CIPHERS = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
 
 /** ML-KEM with X25519 is offered first by everybody, and is all that is offered under "pqc". */

@@ -17,6 +17,7 @@ import type { MeshSettings } from "../settings.ts";
 export const SETTINGS: MeshSettings = {
   rootNamespace: "istio-system",
   trustDomain: "cluster.local",
+  trustDomainAliases: [],
   clusterDomain: "cluster.local",
   clusterId: "Kubernetes",
   network: "",
