@@ -20,6 +20,7 @@ import { createMetrics } from "@ambit/shared/telemetry/metrics.ts";
 import { serveMetrics } from "@ambit/shared/telemetry/server.ts";
 import { adminRoutes } from "./admin/routes.ts";
 import type { ZtunnelConfig } from "./config.ts";
+import { onDemand } from "./demand/apply.ts";
 import { readResolver } from "./dns/run.ts";
 import { runZdsClient } from "./inpod/client.ts";
 import { createPodSet, type PodSet } from "./inpod/run.ts";
@@ -105,8 +106,11 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
     scope.defer(() => certs.close());
     const certificates = meterCertificates(metrics, certs, world);
     const feed = createStateFeed();
+    const asked = config.onDemand ? onDemand(feed.types, world) : undefined;
     const count = threadCount({ cores: availableParallelism(), limit: config.threads.cpuLimit, ...config.threads });
-    const plane = scope.use(createDataPlane({ count, config: threadConfig(config), world, logger, metrics, certs, feed, spawn }));
+    const plane = scope.use(
+      createDataPlane({ count, config: threadConfig(config), world, logger, metrics, certs, feed, demand: asked?.demand, spawn }),
+    );
 
     const pods: PodSet = createPodSet({
       metrics,
@@ -147,7 +151,8 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
     const run = async (stop: AbortSignal): Promise<void> => {
       const over = AbortSignal.any([stop, quit.signal]);
       handover.begin();
-      const follower = sources.follow(feed.types);
+      const follower = sources.follow(asked?.types ?? feed.types);
+      asked?.through(follower);
       const work = new AbortController();
       const roots = await followRoots({ roots: config.ca.roots, certs, world, log: eventLog(logger.scope("ca"), "info") }, work.signal);
       const lists =

@@ -22,6 +22,8 @@ export type Token = { readonly kind: "file"; readonly path: string } | { readonl
 
 export type ZtunnelConfig = ProxyEnvironment & {
   readonly network: string;
+  /** Workloads and services are asked for when they are needed, instead of all being held. */
+  readonly onDemand: boolean;
   readonly pod: { readonly name: string; readonly namespace: string; readonly ip: string };
   readonly xds: ServerWithHeaders;
   readonly ca: ServerWithHeaders;
@@ -95,7 +97,6 @@ const sockets = (env: Env): Result<SocketConfig> =>
 const unsupported = (env: Env): Result<unknown> =>
   allOf({
     mode: env.optional("PROXY_MODE", oneOf("shared"), "shared"),
-    onDemand: env.optional("XDS_ON_DEMAND", oneOf("false", "0"), "false"),
   });
 
 /** Reads every variable and reports every mistake. */
@@ -120,11 +121,13 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       cpuLimit: env.optional("ZTUNNEL_CPU_LIMIT", integer(1, 100_000), undefined),
       drainMs: drainMs(env),
       proxy: proxyEnvironment(env, "RUST_LOG"),
+      onDemand: env.optional("XDS_ON_DEMAND", bool, false),
       unsupported: unsupported(env),
     }),
     (v) => ({
       ...v.proxy,
       network: v.network,
+      onDemand: v.onDemand,
       pod: { name: v.name, namespace: v.namespace, ip: v.ip },
       xds: v.xds,
       ca: v.ca,

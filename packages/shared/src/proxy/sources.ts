@@ -9,7 +9,7 @@ import { createXdsClient, type XdsClient, type XdsClientOptions, type XdsType } 
 /** What a proxy takes from the control plane; a test gives its own. */
 export type Sources = {
   readonly fetchCertificate: (id: SpiffeId, signal: AbortSignal) => Promise<IssuedCert>;
-  follow(types: readonly XdsType[]): Pick<XdsClient, "run" | "firstSync">;
+  follow(types: readonly XdsType[]): Pick<XdsClient, "run" | "firstSync" | "subscribe" | "unsubscribe">;
   close(): void;
 };
 

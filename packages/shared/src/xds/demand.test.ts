@@ -51,7 +51,7 @@ test("on_demand_handling: asked once, whoever waits goes on with the answer, by 
   assert.deepEqual([await settled(one), t.asked], ["waits", ["net/10.0.0.1"]]);
   t.demand.applied({ upserts: [t.found("uid", "net/10.0.0.1")], removed: [] });
   await Promise.all([one, two]);
-  await t.demand.want(["net/10.0.0.1", "uid"]);
+  await t.demand.want(["net/10.0.0.1"]);
   assert.deepEqual([t.asked.length, t.sleeps.size], [1, 0]);
 });
 
@@ -88,6 +88,19 @@ test("on_demand_cache_coherency: what was there and is removed is not taken for 
   assert.equal(t.asked.length, 2);
 });
 
+test("another name of what is removed, or has another address now, is asked for anew", async () => {
+  const t = setup();
+  const first = t.demand.want(["net/1", "net/2"]);
+  t.demand.applied({ upserts: [t.found("a", "net/1"), t.found("b", "net/2")], removed: [] });
+  await first;
+  t.demand.applied({ upserts: [t.found("b", "net/3")], removed: ["a"] });
+  assert.deepEqual([t.demand.answered("net/1"), t.demand.answered("net/2"), t.given.sort()], [false, false, ["net/1", "net/2"]]);
+  const again = t.demand.want(["net/1"]);
+  assert.deepEqual([await settled(again), t.asked.at(-1)], ["waits", "net/1"]);
+  t.demand.applied({ upserts: [t.found("c", "net/1")], removed: [] });
+  await again;
+});
+
 test("add_abort_remove: who gives up is told at once and nobody waits on; the others go on waiting", async () => {
   const t = setup();
   const gone = new AbortController();
@@ -103,15 +116,17 @@ test("add_abort_remove: who gives up is told at once and nobody waits on; the ot
   assert.deepEqual(t.asked, ["a"]);
 });
 
-test("several names are waited for together, and what came as a companion needs no question", async () => {
+test("several names are waited for together; what came as a companion, or by another name, was not asked for", async () => {
   const t = setup();
   const all = t.demand.want(["svc", "x", "y"]);
   t.demand.applied({ upserts: [t.found("svc"), t.found("endpoint")], removed: [] });
   assert.equal(await settled(all), "waits");
   t.demand.applied({ upserts: [t.found("x")], removed: ["y"] });
   await all;
-  await t.demand.want(["endpoint"]);
-  assert.deepEqual(t.asked, ["svc", "x", "y"]);
+  const endpoint = t.demand.want(["endpoint"]);
+  assert.deepEqual([await settled(endpoint), t.asked], ["waits", ["svc", "x", "y", "endpoint"]]);
+  t.demand.applied({ upserts: [t.found("endpoint")], removed: [] });
+  await endpoint;
 });
 
 test("no answer in time is a failure: not knowing is not the same as there being nothing", async () => {

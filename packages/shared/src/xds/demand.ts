@@ -40,6 +40,8 @@ export const createDemand = ({ subscribe, unsubscribe, world, limits: given }: D
   const limits = { ...LIMITS, ...given };
   // In the order of their last answer, so that the oldest of the absent come first.
   const entries = new Map<string, Entry>();
+  /** The other names of what is known, which no server names when it is removed. */
+  const others = new Map<string, readonly string[]>();
   let absent = 0;
 
   const put = (name: string, entry: Entry): void => {
@@ -64,6 +66,13 @@ export const createDemand = ({ subscribe, unsubscribe, world, limits: given }: D
   const answered = (name: string): boolean => {
     const e = entries.get(name);
     return e?.t === "known" || (e?.t === "absent" && world.now() - e.at < limits.absentMs);
+  };
+
+  /** These stand for something else now, or for nothing: asked for anew when they are wanted. */
+  const outdated = (names: readonly string[]): void => {
+    const known = names.filter((n) => entries.get(n)?.t === "known");
+    for (const n of known) entries.delete(n);
+    if (known.length > 0) unsubscribe(known);
   };
 
   const wait = (names: readonly string[], signal: AbortSignal | undefined): Promise<void> =>
@@ -119,10 +128,19 @@ export const createDemand = ({ subscribe, unsubscribe, world, limits: given }: D
       await waiting;
     },
     applied: ({ upserts, removed }) => {
-      // A name that nobody asked for came as another's companion: known all the same, and kept up to date.
-      for (const { name, aliases } of upserts) for (const n of [name, ...aliases]) if (entries.has(n) || n === name) put(n, { t: "known" });
+      // What nobody asked for by this name came as another's companion, or under another name: a service's endpoints come only with its own.
+      for (const { name, aliases } of upserts) {
+        for (const n of [name, ...aliases]) if (entries.has(n)) put(n, { t: "known" });
+        outdated((others.get(name) ?? []).filter((n) => !aliases.includes(n)));
+        others.set(name, aliases);
+      }
       const at = world.now();
-      for (const name of removed) if (entries.has(name)) put(name, { t: "absent", at });
+      for (const name of removed) {
+        if (entries.has(name)) put(name, { t: "absent", at });
+        const aliases = others.get(name) ?? [];
+        others.delete(name);
+        outdated(aliases);
+      }
       forgetOldest();
     },
   };

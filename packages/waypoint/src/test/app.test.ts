@@ -93,7 +93,12 @@ const mesh = async (o: { reviewsPort: number; peerHbonePort: number; expect?: st
       fetchCertificate: async (id) => certs.issue(id),
       follow: (t) => {
         types = t;
-        return { run: (signal) => once(signal, "abort").then(() => undefined), firstSync: () => synced.promise };
+        return {
+          run: (signal) => once(signal, "abort").then(() => undefined),
+          subscribe: () => undefined,
+          unsubscribe: () => undefined,
+          firstSync: () => synced.promise,
+        };
       },
       close: () => undefined,
     },

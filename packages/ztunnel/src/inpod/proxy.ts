@@ -15,6 +15,7 @@ import { eventLog } from "@ambit/shared/telemetry/event-log.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import type { Revocations } from "@ambit/shared/tls/revocations.ts";
 import type { ZdsWorkload } from "@ambit/shared/wire/types.ts";
+import type { Lookups } from "../demand/lookup.ts";
 import type { DnsConfig } from "../dns/config.ts";
 import type { HostResolver } from "../dns/hosts.ts";
 import { dnsFds } from "../dns/listen.ts";
@@ -71,6 +72,8 @@ export type ProxyDeps = {
   readonly hosts: HostResolver;
   /** What this thread has seen of endpoints; absent: they are chosen by the mesh's word alone. */
   readonly endpoints?: EndpointBook | undefined;
+  /** A mesh that is fetched on demand; absent: all of it is held. */
+  readonly lookups?: Lookups | undefined;
   /** The thread's pods, which reach each other without a tunnel; absent: through one. */
   readonly local?: { readonly pods: LocalPods; readonly reach: Reachability } | undefined;
 };
@@ -161,7 +164,7 @@ const startDns = async (pod: Pod, described: Described, config: ProxyConfig, dep
       ipv6: config.sockets.ipv6,
       mark: config.sockets.mark,
     },
-    { ...deps.dns, view: deps.state.view, world: deps.world },
+    { demand: deps.lookups?.named, ...deps.dns, view: deps.state.view, world: deps.world },
   );
 };
 
@@ -179,7 +182,12 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     taken: createLive<TakenConnection>(),
     inbound: createLive<InboundConnection>(),
     outbound: createLive<OutboundConnection>(),
-    workload: (signal) => ownWorkload(state, described.who, { world, signal }),
+    workload: async (signal) => {
+      const known = state.view.workloadByName(described.who);
+      if (known !== undefined) return known;
+      await deps.lookups?.own(described.who, signal);
+      return ownWorkload(state, described.who, { world, signal });
+    },
   };
   const log = eventLog(deps.log, "debug", { pod: `${described.who.namespace}/${described.who.name}` });
   const pool = createTunnelPool({
@@ -199,6 +207,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     hosts,
     endpoints,
     local,
+    lookups: deps.lookups,
     certs: (self) => certs.get(self),
     trustDomains: [pod.identity.trustDomain, ...config.trustDomainAliases],
   };

@@ -7,6 +7,7 @@ import { parseBaggage } from "@ambit/shared/hbone/headers.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import { describedBy } from "../baggage.ts";
+import type { Lookups } from "../demand/lookup.ts";
 import type { ConnectionReports } from "../metrics.ts";
 import type { Pod } from "../pod.ts";
 import type { Accepted } from "../tcp/accept.ts";
@@ -14,7 +15,11 @@ import { refuse } from "../tcp/cut.ts";
 import type { Traffic } from "../traffic.ts";
 import { type Carried, type ConnectDeps, openUpstream } from "./connect.ts";
 
-export type OutboundDeps = ConnectDeps & { readonly reports: ConnectionReports };
+export type OutboundDeps = ConnectDeps & {
+  readonly reports: ConnectionReports;
+  /** A mesh that is fetched on demand; absent: all of it is held. */
+  readonly lookups?: Pick<Lookups, "destination"> | undefined;
+};
 
 type Destined = { readonly plan: Carried; readonly source: Workload; readonly peer: SpiffeId | undefined; readonly described: string };
 
@@ -59,6 +64,7 @@ const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: 
   client.socket.once("close", gone);
   using _taken = pod.taken.track(client, (reason) => abort.abort(reason));
   const source = await pod.workload(abort.signal);
+  await deps.lookups?.destination({ source, to: client.to.ip }, abort.signal);
   const upstream = await openUpstream(pod, deps, { source, from: client.from, to: client.to, client: client.socket, signal: abort.signal });
   if ("failed" in upstream) {
     const destined = { plan: upstream.plan, source, peer: undefined, described: "" };

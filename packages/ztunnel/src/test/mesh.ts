@@ -13,9 +13,17 @@ import type { Service, Workload } from "@ambit/shared/state/types.ts";
 import { type CertificateAuthority, createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
 import { encodeAddress } from "@ambit/shared/wire/address.ts";
 import { encodeAuthorization } from "@ambit/shared/wire/authorization.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, addressName, type ZdsAck, type ZdsRequest } from "@ambit/shared/wire/types.ts";
+import {
+  ADDRESS_TYPE,
+  type Address,
+  AUTHORIZATION_TYPE,
+  addressAliases,
+  addressName,
+  type ZdsAck,
+  type ZdsRequest,
+} from "@ambit/shared/wire/types.ts";
 import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wire/zds.ts";
-import type { XdsType, XdsUpdate } from "@ambit/shared/xds/client.ts";
+import type { XdsType, XdsUpdate, XdsUpsert } from "@ambit/shared/xds/client.ts";
 
 const HOUR = 3_600_000;
 
@@ -43,14 +51,28 @@ export type TestController = {
 
 /** Resolves when all who follow decide by what was pushed. Any number of ztunnels follow it; what was pushed before one came is its first state. */
 export const createTestController = (ca: CertificateAuthority): TestController => {
-  const followers = new Set<readonly XdsType[]>();
+  type Follower = { readonly types: readonly XdsType[]; readonly names: Set<string> };
+  const followers = new Set<Follower>();
   const settling: (() => Promise<void>)[] = [];
   const history: { typeUrl: string; update: XdsUpdate }[] = [];
-  const give = (types: readonly XdsType[], { typeUrl, update }: { typeUrl: string; update: XdsUpdate }): void => {
-    const rejected = types.find((t) => t.typeUrl === typeUrl)?.apply(update).rejected ?? [];
+  /** What there is now of workloads and services, for those who ask by name. */
+  const held = new Map<string, XdsUpsert>();
+  const give = ({ types, names }: Follower, { typeUrl, update }: { typeUrl: string; update: XdsUpdate }): void => {
+    const type = types.find((t) => t.typeUrl === typeUrl);
+    const asked = (u: XdsUpsert): boolean => type?.subscribe === "wildcard" || [u.name, ...u.aliases].some((n) => names.has(n));
+    const mine = { upserts: update.upserts.filter(asked), removed: update.removed };
+    const rejected = type?.apply(mine).rejected ?? [];
     if (rejected.length > 0) throw new Error(`refused: ${JSON.stringify(rejected)}`);
   };
-  const upsert = (name: string, value: Uint8Array) => ({ name, version: "", value, aliases: [] });
+  const answer = (follower: Follower, typeUrl: string, names: readonly string[]): void => {
+    for (const n of names) follower.names.add(n);
+    const found = [...held.values()].filter((u) => [u.name, ...u.aliases].some((n) => names.includes(n)));
+    const absent = names.filter((n) => !found.some((u) => u.name === n || u.aliases.includes(n)));
+    give(follower, { typeUrl, update: { upserts: found, removed: absent } });
+  };
+  const upsert = (name: string, value: Uint8Array, aliases: readonly string[] = []): XdsUpsert => ({ name, version: "", value, aliases });
+  /** A service's endpoints are sent to whoever asks for it. */
+  const companions = (a: Address): string[] => (a.kind === "workload" ? Object.keys(a.workload.services) : []);
   return {
     settle: (settled) => void settling.push(settled),
     push: async ({ workloads = [], services = [], policies = [], removedPolicies = [], removed = [] }) => {
@@ -66,26 +88,42 @@ export const createTestController = (ca: CertificateAuthority): TestController =
             removed: removedPolicies,
           },
         },
-        { typeUrl: ADDRESS_TYPE, update: { upserts: addresses.map((a) => upsert(addressName(a), encodeAddress(a))), removed } },
+        {
+          typeUrl: ADDRESS_TYPE,
+          update: {
+            upserts: addresses.map((a) => upsert(addressName(a), encodeAddress(a), [...addressAliases(a), ...companions(a)])),
+            removed,
+          },
+        },
       ];
+      for (const u of pushes[1]?.update.upserts ?? []) held.set(u.name, u);
+      for (const name of removed) held.delete(name);
       for (const push of pushes) {
         history.push(push);
-        for (const types of followers) give(types, push);
+        for (const follower of followers) give(follower, push);
       }
       await Promise.all(settling.map((settled) => settled()));
     },
     sources: () => ({
       fetchCertificate: async (id) => issue(ca, id),
-      follow: (types) => ({
-        run: async (signal) => {
-          followers.add(types);
-          await aborted(signal);
-          followers.delete(types);
-        },
-        firstSync: async () => {
-          for (const push of history) give(types, push);
-        },
-      }),
+      follow: (types) => {
+        const follower: Follower = { types, names: new Set() };
+        return {
+          run: async (signal) => {
+            followers.add(follower);
+            await aborted(signal);
+            followers.delete(follower);
+          },
+          firstSync: async () => {
+            for (const push of history) give(follower, push);
+          },
+          // As over a network: not in the turn of the question.
+          subscribe: (typeUrl, names) => void setImmediate(() => answer(follower, typeUrl, names)),
+          unsubscribe: (_typeUrl, names) => {
+            for (const n of names) follower.names.delete(n);
+          },
+        };
+      },
       close: () => {},
     }),
   };

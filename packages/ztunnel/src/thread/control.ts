@@ -4,6 +4,7 @@ import type { CertStore } from "@ambit/shared/ca/types.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
+import type { Demand } from "@ambit/shared/xds/demand.ts";
 import { dnsListeners } from "../dns/listen.ts";
 import { createIdentities } from "../identities.ts";
 import { TRAFFIC_LISTENERS } from "../inpod/listeners.ts";
@@ -41,6 +42,8 @@ export type DataPlaneOptions = {
   readonly metrics: Metrics;
   readonly certs: CertStore;
   readonly feed: Pick<StateFeed, "subscribe">;
+  /** A mesh that is fetched on demand: who can be asked for more of it. */
+  readonly demand: Pick<Demand, "want"> | undefined;
   readonly spawn: Spawn;
 };
 
@@ -55,7 +58,7 @@ const threadMeters = (metrics: Pick<Metrics, "counter" | "gauge">) => ({
 });
 
 /** Starts the threads at once; `started` resolves when they are ready. */
-export const createDataPlane = ({ count, config, world, logger, metrics, certs, feed, spawn }: DataPlaneOptions): DataPlane => {
+export const createDataPlane = ({ count, config, world, logger, metrics, certs, feed, demand, spawn }: DataPlaneOptions): DataPlane => {
   const gather = createGather(metrics);
   let revocations: Uint8Array | undefined;
   const meters = threadMeters(metrics);
@@ -63,6 +66,15 @@ export const createDataPlane = ({ count, config, world, logger, metrics, certs, 
   const following = new Map<number, () => void>();
   const byIndex = (index: number): ThreadHandle | undefined => threads.list().find((t) => t.index === index);
   const certFeed = createCertFeed(certs, (index, message) => byIndex(index)?.tell(message));
+
+  const lookUp = (index: number, { id, names }: Extract<FromThread, { kind: "look-up" }>): void => {
+    const answer = (error: string | undefined): void => byIndex(index)?.tell({ kind: "looked-up", id, error });
+    const wanted = demand?.want(names) ?? Promise.reject(new Error("the mesh is not fetched on demand"));
+    wanted.then(
+      () => answer(undefined),
+      (e: unknown) => answer(e instanceof Error ? e.message : String(e)),
+    );
+  };
 
   const onMessage = (index: number, message: Exclude<FromThread, { kind: "answer" | "failure" | "up" }>): void => {
     switch (message.kind) {
@@ -72,6 +84,9 @@ export const createDataPlane = ({ count, config, world, logger, metrics, certs, 
       case "want":
       case "forget":
         certFeed.on(index, message);
+        break;
+      case "look-up":
+        lookUp(index, message);
         break;
       case "family":
       case "slab":

@@ -77,6 +77,8 @@ export type ToThread =
   /** The revocation lists in force: the file, whole. */
   | { readonly kind: "revocations"; readonly file: Uint8Array }
   | { readonly kind: "levels"; readonly levels: string }
+  /** The state that answers has been told before this; with an error the controller did not say. */
+  | { readonly kind: "looked-up"; readonly id: number; readonly error: string | undefined }
   /** A way to another data thread; the one before to that thread is over. */
   | { readonly kind: "peer"; readonly index: number; readonly port: MessagePort };
 
@@ -106,6 +108,8 @@ export type FromThread =
   /** `urgent`: a connection waits. */
   | { readonly kind: "want"; readonly identity: SpiffeId; readonly urgent: boolean }
   | { readonly kind: "forget"; readonly identity: SpiffeId }
+  /** A mesh that is fetched on demand: what are these? Answered by "looked-up" with the number. */
+  | { readonly kind: "look-up"; readonly id: number; readonly names: readonly string[] }
   | MetricEvent;
 
 /** Between data threads: a connection is offered; it is the offering thread's until it is taken. */

@@ -4,6 +4,7 @@ import { formatSocketAddr } from "@ambit/shared/addr/socket.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createRevocations } from "@ambit/shared/tls/revocations.ts";
+import { createLookups, createQuestions } from "../demand/lookup.ts";
 import { createDnsReports } from "../dns/reports.ts";
 import { readResolver, startHostResolver } from "../dns/run.ts";
 import { createIdentities } from "../identities.ts";
@@ -94,6 +95,8 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
   const local = config.localShortcut ? { pods: createLocalPods(), reach: createReachability(world) } : undefined;
   const certs: CertMirror = createCertMirror({ tell, world, tls: config.tls });
   const identities = createIdentities(certs);
+  const questions = createQuestions(({ id, names }) => tell({ kind: "look-up", id, names }));
+  const lookups = config.onDemand ? createLookups({ view: state.view, ask: questions.ask, clusterId: config.clusterId }) : undefined;
   const pods = new Map<number, Served>();
   const handover: Handover = createHandover({
     self: setup.index,
@@ -123,6 +126,7 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
       hosts,
       endpoints,
       local,
+      lookups,
     });
     const end = (): void => {
       served.proxy?.close();
@@ -232,6 +236,9 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
         if (read?.ok === false) log.error("revocation lists cannot be read", { error: read.error });
         break;
       }
+      case "looked-up":
+        questions.answered(message.id, message.error);
+        break;
       case "levels":
         logger.resetLevels();
         logger.setLevels(message.levels);
