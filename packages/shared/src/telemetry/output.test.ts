@@ -113,6 +113,32 @@ test("a reader that is gone (EPIPE) and a full disk (ENOSPC) stop nobody", WITHI
   }
 });
 
+test("a full disk: the process holds little and can end, also with something left to write", WITHIN, async () => {
+  const full = openSync("/dev/full", "w");
+  try {
+    const said = await answers(
+      program(
+        `import { writeSync } from "node:fs";
+         const out = batchedOutput({ fd: 1, mostQueued: 100_000, retryMs: 5 });
+         const before = process.memoryUsage.rss();
+         let turns = 0;
+         const timer = setInterval(() => {
+           for (let i = 0; i < 1000; i++) out.write("x".repeat(99) + "\\n");
+           if (++turns < 300) return;
+           clearInterval(timer);
+           writeSync(3, "grown by less than 40 MB " + (process.memoryUsage.rss() - before < 40e6) + "\\n");
+           out.write("last\\n");
+           setImmediate(() => process.exit());
+         }, 1);`,
+        full,
+      ),
+    );
+    assert.deepEqual(said, ["grown by less than 40 MB true"]);
+  } finally {
+    closeSync(full);
+  }
+});
+
 test("a disk that has room again gets lines again, and is told how many are missing", WITHIN, async () => {
   const dir = mkdtempSync(join(tmpdir(), "ambit-output-"));
   const path = join(dir, "log");
@@ -133,7 +159,7 @@ test("a disk that has room again gets lines again, and is told how many are miss
          out.onLost((lines) => out.write("lost " + (lines > 0) + "\\n"));
          let turns = 0;
          const timer = setInterval(() => {
-           out.write("x".repeat(999) + "\\n");
+           out.write(String(turns).padStart(3, "0") + "x".repeat(996) + "\\n");
            turns += 1;
            if (turns === 40) spawnSync("prlimit", ["--fsize=unlimited", "--pid", String(process.pid)]);
            if (turns === 60) { clearInterval(timer); out.drained(5000).then(() => out.flushSync()); }

@@ -4,8 +4,10 @@
 // a full disk and a reader that is gone cost lines, never connections: what does not fit into the queue is counted and
 // dropped, and the count is told when lines can be written again.
 
-import { fstatSync, write, writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
+import { createRequire } from "node:module";
 import { Socket } from "node:net";
+import type Pino from "pino";
 import type { LogOutput } from "./log.ts";
 
 export type BatchedOutput = LogOutput & {
@@ -23,46 +25,67 @@ const BATCH = 65_536;
 const RETRY_MS = 1_000;
 
 type Written = NodeJS.ErrnoException | null | undefined;
-/** Writes all of the bytes and says so once, or why it could not. */
-type Sink = { write(bytes: Buffer, done: (error: Written) => void): void; readonly idle: boolean };
+/** One write at a time; `done` is called once for each. */
+type Sink = {
+  write(text: string, done: (error: Written) => void): void;
+  /** Nothing is under way. */
+  readonly idle: boolean;
+};
 
 /**
- * A pipe is written through the loop: a thread that waits in write(2) for a reader would keep the process from ending.
- * What fails once has no second chance there: the reader is gone.
+ * A pipe is written through the loop. pino's writer uses the thread pool, where a write to a pipe that nobody reads waits
+ * inside write(2), and with it the end of the process (output.test.ts, "a process whose reader never reads can end").
  */
 const pipeSink = (fd: number): Sink => {
   const socket = new Socket({ fd, readable: false, writable: true });
   socket.on("error", () => {}); // told by the write that failed
   socket.unref();
   return {
-    write: (bytes, done) => void socket.write(bytes, done),
+    write: (text, done) => void socket.write(text, done),
     get idle() {
       return socket.writableLength === 0;
     },
   };
 };
 
+/**
+ * Files and terminals: pino's writer, loaded where it is used. It is let go when a write fails and before the process ends:
+ * with anything left to write, it would go on trying for as long as the disk is full, and the process could not end
+ * (output.test.ts, "a full disk").
+ */
 const fileSink = (fd: number): Sink => {
-  let idle = true;
-  const from = (bytes: Buffer, done: (error: Written) => void): void => {
-    idle = false;
-    write(fd, bytes, 0, bytes.length, null, (error, count) => {
-      if (error === null && count < bytes.length) return from(bytes.subarray(count), done);
-      idle = true;
-      done(error);
-    });
+  const { destination } = createRequire(import.meta.url)("pino") as typeof Pino;
+  let waiting: ((error: Written) => void) | undefined;
+  let out: ReturnType<typeof destination> | undefined;
+  const end = (error: Written): void => {
+    const done = waiting;
+    waiting = undefined;
+    done?.(error);
   };
+  const letGo = (): void => {
+    out?.destroy(); // of the standard descriptors it closes none
+    out = undefined;
+  };
+  const open = (): ReturnType<typeof destination> => {
+    const made = destination({ fd, sync: false, maxWrite: 2 * BATCH });
+    made.on("drain", () => end(undefined));
+    made.on("error", (error: NodeJS.ErrnoException) => {
+      if (made === out) letGo();
+      end(error);
+    });
+    return made;
+  };
+  process.prependListener("exit", letGo);
   return {
-    write: from,
+    write: (text, done) => {
+      waiting = done;
+      out ??= open();
+      out.write(text);
+    },
     get idle() {
-      return idle;
+      return waiting === undefined;
     },
   };
-};
-
-const sinkFor = (fd: number): Sink => {
-  const stat = fstatSync(fd);
-  return stat.isFIFO() || stat.isSocket() ? pipeSink(fd) : fileSink(fd);
 };
 
 const countLines = (text: string): number => {
@@ -73,8 +96,9 @@ const countLines = (text: string): number => {
 
 /** Writes to the descriptor, which is this output's alone from now on. */
 export const batchedOutput = (options: { readonly fd: number; readonly mostQueued?: number; readonly retryMs?: number }): BatchedOutput => {
-  const sink = sinkFor(options.fd);
   const most = options.mostQueued ?? MOST_QUEUED;
+  const stat = fstatSync(options.fd);
+  const sink = stat.isFIFO() || stat.isSocket() ? pipeSink(options.fd) : fileSink(options.fd);
   let queue: string[] = [];
   let queued = 0;
   let lost = 0;
@@ -96,6 +120,17 @@ export const batchedOutput = (options: { readonly fd: number; readonly mostQueue
     lost = 0;
     tell(lines);
   };
+  const written = (text: string, error: Written): void => {
+    if (!error) {
+      told();
+      flush();
+      return;
+    }
+    lost += countLines(text);
+    // A full disk may have room again; for who has gone it costs one try a second.
+    state = "waiting";
+    setTimeout(flush, options.retryMs ?? RETRY_MS).unref();
+  };
   const flush = (): void => {
     if (queue.length === 0) {
       state = "idle";
@@ -105,16 +140,7 @@ export const batchedOutput = (options: { readonly fd: number; readonly mostQueue
     }
     state = "writing";
     const text = batch();
-    sink.write(Buffer.from(text), (error) => {
-      if (!error) {
-        told();
-        return flush();
-      }
-      lost += countLines(text);
-      // A full disk may have room again; for who has gone it costs one try a second.
-      state = "waiting";
-      setTimeout(flush, options.retryMs ?? RETRY_MS).unref();
-    });
+    sink.write(text, (error) => written(text, error));
   };
 
   return {
