@@ -11,6 +11,7 @@ import type { World } from "../runtime/world.ts";
 import { parseCertificate } from "../tls/certificate.ts";
 import { contextOptions } from "../tls/context.ts";
 import { peerChain } from "../tls/peer-chain.ts";
+import { recordLayer } from "../tls/record/handshake.ts";
 import { type Arrival, type ServerHandshakes, serverHandshakes } from "../tls/record/server.ts";
 import type { PeerChain } from "../tls/revocation.ts";
 import type { PeerCheck } from "../tls/revocations.ts";
@@ -93,6 +94,8 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
   const pending = new Set<Socket>();
   const taking = new Set<Arrival>();
   const stopped = new AbortController();
+  const records = recordLayer();
+  if ("error" in records) log("no TLS records of our own: node:tls carries the tunnels", { error: records.error.message });
   let life: "open" | "draining" | "closed" = "open";
 
   const onSession = (session: H2Session, chain: PeerChain, { peer, ...ends }: Ends & { peer: SpiffeId }): void => {
@@ -199,7 +202,7 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
     life = "closed";
     stopped.abort();
     unsubscribe?.();
-    for (const session of sessions.keys()) session.destroy();
+    for (const session of [...sessions.keys()]) session.cut();
     for (const socket of pending) socket.destroy();
   };
   const drain = async (deadlineMs: number): Promise<void> => {

@@ -3,8 +3,8 @@
 import type { Address, Evp } from "./evp.ts";
 import { MAX_RECORD } from "./limits.ts";
 
-/** Records laid one behind the other; the largest class is what one read or write carries. */
-export const RECORDS = 16;
+/** Records laid one behind the other; the largest class is what one read of 256 KiB or one write carries. */
+export const RECORDS = 17;
 const CLASSES = [2048, MAX_RECORD, RECORDS * MAX_RECORD] as const;
 /** Spare blocks kept of each class. */
 const SPARE = [64, 32, 8] as const;

@@ -63,6 +63,8 @@ export class RecordConnection {
   #started = false;
   #paused = false;
   #answering = false;
+  /** The peer's key is worn, and it has been asked for another. */
+  #asked = false;
   /** Octets that the kernel has not taken yet, and who waits for it. */
   #kept = 0;
   #waiting: (() => void)[] = [];
@@ -148,7 +150,12 @@ export class RecordConnection {
     // What came before the record that failed is proved, and in order.
     if (this.#filled > 0) this.#handlers?.data(plain.bytes.subarray(0, this.#filled), plain);
     plain.drop();
-    if (failure !== undefined) this.#fail(asError(failure));
+    if (this.#receive.worn && !this.#asked) {
+      this.#asked = true;
+      this.updateKeys();
+    }
+    // What comes after close_notify is nothing, whatever it is (section 6.1).
+    if (failure !== undefined && !this.#receiveOver) this.#fail(asError(failure));
     else if (this.#receiveOver && !this.destroyed) this.#handlers?.end();
   }
 
@@ -191,6 +198,7 @@ export class RecordConnection {
     for (const message of this.#messages.push(content)) {
       if (message === "ticket") continue;
       this.#receive.rekey();
+      this.#asked = false;
       if (message === "key-update-requested") this.#answerKeyUpdate();
     }
   }
@@ -209,9 +217,14 @@ export class RecordConnection {
     this.#send.rekey();
   }
 
-  /** Asks the peer for a new key too. (A connection changes its own by itself when it is worn.) */
+  /** Changes our key, and asks the peer for a new one. A connection does so by itself when a key is worn. */
   updateKeys(): void {
-    if (!this.#sendOver && !this.destroyed) this.#updateKey("requesting", () => undefined);
+    if (this.#sendOver || this.destroyed) return;
+    try {
+      this.#updateKey("requesting", () => undefined);
+    } catch (e) {
+      this.#fail(asError(e));
+    }
   }
 
   write(parts: readonly Buffer[], done: () => void): void {
@@ -288,7 +301,11 @@ export class RecordConnection {
 
   end(): void {
     if (this.#sendOver || this.destroyed) return;
-    this.#alert("close_notify");
+    try {
+      this.#alert("close_notify");
+    } catch (e) {
+      return this.#fail(asError(e));
+    }
     this.#end.end();
   }
 

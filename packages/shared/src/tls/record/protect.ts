@@ -28,17 +28,23 @@ export class Protection {
   #secret: Buffer;
   #context: Address = 0;
   #sequence: number;
+  readonly #wornAfter: number;
   /** Records under the present key. */
   #used = 0;
 
   /** Takes the secret over and zeroes it at the end. Throws when OpenSSL has no context for us. */
-  constructor(evp: Evp, suite: Suite, from: { readonly secret: Buffer; readonly sequence: number; readonly encrypt: boolean }) {
+  constructor(
+    evp: Evp,
+    suite: Suite,
+    from: { readonly secret: Buffer; readonly sequence: number; readonly encrypt: boolean; readonly wornAfter?: number },
+  ) {
     this.#evp = evp;
     this.#suite = suite;
     this.#encrypt = from.encrypt;
     this.#scratch = scratchOf(evp);
     this.#secret = from.secret;
     this.#sequence = from.sequence;
+    this.#wornAfter = from.wornAfter ?? RECORDS_PER_KEY;
     this.#install();
   }
 
@@ -62,7 +68,7 @@ export class Protection {
 
   /** The key has done its work (section 5.5). */
   get worn(): boolean {
-    return this.#used >= RECORDS_PER_KEY;
+    return this.#used >= this.#wornAfter;
   }
 
   /** Goes on under the next key; its records are counted from 0. */

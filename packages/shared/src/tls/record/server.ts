@@ -18,21 +18,23 @@ export const serverHandshakes = (server: TlsServer): ServerHandshakes => {
   const arrivals = new WeakMap<TLSSocket, Arrival>();
   /** What TLS is fed with right now: what it emits meanwhile is about this one. */
   let feeding: Arrival | undefined;
-  const of = (socket: TLSSocket): Arrival | undefined => {
-    const known = arrivals.get(socket);
-    if (known !== undefined || feeding === undefined) return known;
-    arrivals.set(socket, feeding);
-    return feeding;
+  const link = (socket: TLSSocket): Arrival | undefined => {
+    if (feeding !== undefined && !arrivals.has(socket)) arrivals.set(socket, feeding);
+    return arrivals.get(socket);
   };
-  server.on("keylog", (line, socket) => of(socket)?.handshake.keylog(line));
+  // Its secrets and its connection become known together: neither can be another's.
+  server.on("keylog", (line, socket) => link(socket)?.handshake.keylog(line));
+  server.prependListener("tlsClientError", (_error, socket) => void link(socket));
   return {
-    of,
+    of: (socket) => arrivals.get(socket),
     accept(raw) {
       if ("error" in recordLayer()) return void server.emit("connection", raw);
+      let outer: Arrival | undefined;
       const handshake = new Handshake(raw, {
         role: "server",
         feeding: (now) => {
-          feeding = now ? arrival : undefined;
+          if (now) outer = feeding;
+          feeding = now ? arrival : outer;
         },
       });
       const arrival = { raw, handshake };
