@@ -20,11 +20,11 @@ const writeCertificates = (dir: string): void => {
     writeFileSync(join(dir, `${side}.pem`), certPem + keyPem, { mode: 0o600 });
 };
 
-// The proxies' own cipher list (shared/tls/context.ts); everything else is HAProxy's default, its thread per core too.
+// The proxies' own cipher list (shared/tls/policy.ts); everything else is HAProxy's default, its thread per core too.
 const COMMON = `global
   maxconn 9000
-  ssl-default-bind-ciphersuites TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256
-  ssl-default-server-ciphersuites TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256
+  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384
+  ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384
 defaults
   mode tcp
   timeout connect 10s
