@@ -130,13 +130,13 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
       return void socket.destroy();
     }
     const serve = (wire: Wire): void => {
-      if (life === "closed") return wire.destroy();
+      if (life === "closed") return void wire.destroy();
       const session = new H2Session(wire, { role: "server", world, maxStreams: limits.maxStreams });
       onSession(session, chain, { peer: peer.value, remote, local });
       // It came before the end was known here: it is told in order, and what it has asked for meanwhile is served.
       if (life === "draining") session.close();
     };
-    if (arrival === undefined || socket.getProtocol() !== "TLSv1.3") return serve(duplexWire(socket));
+    if (arrival === undefined || socket.getProtocol() !== "TLSv1.3") return void serve(duplexWire(socket));
     taking.add(arrival);
     arrival.handshake
       .takeOver(socket)

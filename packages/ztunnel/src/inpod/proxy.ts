@@ -211,7 +211,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     certs: (self) => certs.get(self),
     trustDomains: [pod.identity.trustDomain, ...config.trustDomainAliases],
   };
-  const inbound: InboundDeps = { view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
+  const inbound: InboundDeps = { pool, view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
   const tunnels = takeTunnels({
     certs: () => certs.peek(pod.identity),
@@ -282,8 +282,11 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
       front.close();
       cut(new MeshError("DRAINED", "connection closed: the pod is served no more"));
       dns?.close();
-      tunnels.close();
-      pool.close();
+      // What was not answered yet is refused in this turn: the refusals go out first.
+      setImmediate(() => {
+        tunnels.close();
+        pool.close();
+      });
     },
   };
 };

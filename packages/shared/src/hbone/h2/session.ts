@@ -219,6 +219,15 @@ export class H2Session extends EventEmitter<H2Events> {
     this.#wire.destroy();
   }
 
+  /** Cuts the streams now, but in order: what was answered before is still sent, then GOAWAY and the end. */
+  cut(): void {
+    if (this.destroyed) return;
+    this.#life = "draining";
+    this.#output.control(goawayFrame(this.#table.highestTheirs, "NO_ERROR"));
+    this.#cutAll(new StreamReset("the connection was closed"));
+    this.#end();
+  }
+
   #add(id: number): H2Stream {
     const stream = new H2Stream(this.#owner, { id, sendWindow: this.#peer.initialWindow, receiveWindow: STREAM_WINDOW });
     this.#table.add(id, stream);
