@@ -111,7 +111,8 @@ export class EndDuplex extends Duplex {
       return;
     }
     for (const chunk of chunks) if (chunk.length > 0) this.#end.push(chunk, FREE_LEASE);
-    this.#kept += this.#end.flush();
+    const kept = this.#end.flush();
+    this.#kept += kept; // in two steps: flush() may tell of octets taken meanwhile
     if (this.#kept > 0) this.#written = done;
     else done();
   }

@@ -8,6 +8,15 @@ import { FRAME_HEADER, putHeader } from "./frames.ts";
 const WRITE = 256 * 1024;
 /** A data frame is not begun in less room than this. */
 const LEAST = 1024;
+/** Less than this is copied and leaves with what else comes up in the turn: a write costs more than the copy. */
+const SMALL = 4096;
+/** Where small frames of one turn are laid together. */
+const BATCH = 16_384;
+/** More than this does not wait for the end of the turn. */
+const TURN = 65_536;
+/** Batches kept for the next write of any connection of this thread; idle connections hold none. */
+const spare: Buffer[] = [];
+const SPARE = 16;
 /** Answers that pile up because the peer asks and does not read. */
 const CLOGGED = 1 << 20;
 /** Where the headers of one write's data frames lie: it is written before anybody else needs them. */
@@ -27,11 +36,16 @@ export type OutputHooks = {
 export class Output {
   readonly #wire: Wire;
   readonly #hooks: OutputHooks;
-  /** Frames of other kinds, which wait for the end of the turn or the wire. */
-  #control: Buffer[] = [];
-  #controlSize = 0;
+  /** Small frames, which wait for the end of the turn or the wire; the last of them lie in the batch. */
+  #waiting: Buffer[] = [];
+  #waitingSize = 0;
+  #batch: Buffer | undefined;
+  #used = 0;
+  /** Where the part of the batch begins that is not among the waiting yet. */
+  #from = 0;
   #data: Buffer[] = [];
   #dataSize = 0;
+  readonly #pieces: Buffer[] = [];
   #headers = 0;
   #writing = false;
   #scheduled = false;
@@ -49,30 +63,78 @@ export class Output {
     return room >= LEAST ? room : 0;
   }
 
-  /** A DATA frame of n octets (at most `room`). */
-  data(from: DataSource, n: number, endStream: boolean): void {
+  /** A DATA frame of n octets (at most `room`). False: it must be flushed in this turn, for it is a view. */
+  data(from: DataSource, n: number, endStream: boolean): boolean {
+    const flags = endStream ? FLAG.END_STREAM : 0;
+    if (n <= SMALL && this.#data.length === 0) {
+      this.#pieces.length = 0;
+      if (n > 0) from.take(n, this.#pieces);
+      const { bytes, at } = this.#place(FRAME_HEADER + n);
+      putHeader(bytes, at, { type: FRAME.DATA, flags, id: from.id, length: n });
+      let to = at + FRAME_HEADER;
+      for (const piece of this.#pieces) to += piece.copy(bytes, to);
+      if (this.#waitingSize > TURN) this.flush();
+      else this.#schedule();
+      return true;
+    }
     const header = HEADERS.subarray(this.#headers, this.#headers + FRAME_HEADER);
-    putHeader(header, 0, { type: FRAME.DATA, flags: endStream ? FLAG.END_STREAM : 0, id: from.id, length: n });
+    putHeader(header, 0, { type: FRAME.DATA, flags, id: from.id, length: n });
     this.#headers += FRAME_HEADER;
     this.#data.push(header);
     if (n > 0) from.take(n, this.#data);
     this.#dataSize += n;
+    return false;
   }
 
   /** A whole frame of another kind. */
   control(frame: Buffer): void {
     if (this.#closed) return;
-    this.#control.push(frame);
-    this.#controlSize += frame.length;
-    if (this.#controlSize > CLOGGED) this.#hooks.onClogged();
+    if (frame.length > BATCH) {
+      this.#seal();
+      this.#waiting.push(frame);
+      this.#waitingSize += frame.length;
+    } else {
+      const { bytes, at } = this.#place(frame.length);
+      frame.copy(bytes, at);
+    }
+    if (this.#waitingSize + this.#used > CLOGGED) this.#hooks.onClogged();
+    this.#schedule();
+  }
+
+  /** n octets behind what waits. */
+  #place(n: number): { readonly bytes: Buffer; readonly at: number } {
+    if (this.#batch !== undefined && this.#batch.length - this.#used < n) {
+      this.#seal();
+      this.#batch = undefined;
+    }
+    if (this.#batch === undefined) {
+      this.#batch = spare.pop() ?? Buffer.allocUnsafeSlow(BATCH);
+      this.#used = 0;
+      this.#from = 0;
+    }
+    const at = this.#used;
+    this.#used += n;
+    return { bytes: this.#batch, at };
+  }
+
+  #seal(): void {
+    if (this.#batch === undefined || this.#used === this.#from) return;
+    this.#waiting.push(this.#batch.subarray(this.#from, this.#used));
+    this.#waitingSize += this.#used - this.#from;
+    this.#from = this.#used;
+  }
+
+  #schedule(): void {
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
-    // Once a turn: what one event gives rise to leaves together.
-    process.nextTick(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
+    // When all that is ready in this turn of the loop has been looked at: what it gives rise to leaves together.
+    setImmediate(this.#onTurn);
   }
+
+  readonly #onTurn = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
 
   /** Nothing more is taken; what was is written, and `end` is told to the wire. */
   end(): void {
@@ -82,22 +144,32 @@ export class Output {
   }
 
   #endWhenWritten(): void {
-    if (this.#closed && !this.#writing && this.#control.length === 0) this.#wire.end();
+    if (this.#closed && !this.#writing && this.#waiting.length === 0 && this.#used === this.#from) this.#wire.end();
   }
 
   /** Nothing is written any more. */
   discard(): void {
     this.#closed = true;
-    this.#control = [];
+    this.#waiting = [];
+    this.#batch = undefined;
+    this.#used = 0;
+    this.#from = 0;
     this.#data = [];
   }
 
   /** Writes what there is, unless a write is under way: data frames are never given then. */
   flush(): void {
-    if (this.#writing || (this.#control.length === 0 && this.#data.length === 0)) return;
-    const parts = this.#control.length === 0 ? this.#data : this.#data.length === 0 ? this.#control : this.#control.concat(this.#data);
-    this.#control = [];
-    this.#controlSize = 0;
+    if (this.#writing) return;
+    this.#seal();
+    if (this.#waiting.length === 0 && this.#data.length === 0) return;
+    const waited = this.#waiting;
+    const parts = waited.length === 0 ? this.#data : this.#data.length === 0 ? waited : waited.concat(this.#data);
+    const batch = this.#batch;
+    this.#waiting = [];
+    this.#waitingSize = 0;
+    this.#batch = undefined;
+    this.#used = 0;
+    this.#from = 0;
     this.#data = [];
     this.#dataSize = 0;
     this.#headers = 0;
@@ -108,6 +180,8 @@ export class Output {
       if (!inside) this.#written();
     });
     inside = false;
+    // The wire has done with the views.
+    if (batch !== undefined && spare.length < SPARE) spare.push(batch);
   }
 
   #written(): void {

@@ -87,11 +87,13 @@ export class Sender {
     const end = stream.ending && n === pending;
     this.#window -= n;
     stream.sendWindow -= n;
-    this.#output.data(stream, n, end);
-    this.#given.push({ stream, n, end });
+    const copied = this.#output.data(stream, n, end);
+    if (!copied) this.#given.push({ stream, n, end });
     if (n > 0) this.#onSent(n);
-    if (n === pending) return;
-    stream.queued = true;
-    this.#ready.push(stream);
+    if (n < pending) {
+      stream.queued = true;
+      this.#ready.push(stream);
+    }
+    if (copied) stream.sent(n, end);
   }
 }
