@@ -6,7 +6,8 @@ import type { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import { bare } from "@ambit/shared/telemetry/log-line.ts";
 import type { CounterChild, GaugeChild, Metrics } from "@ambit/shared/telemetry/metrics.ts";
-import { completeFields, openedFields, TRAFFIC_LABELS, type Traffic, trafficLabels } from "./traffic.ts";
+import { createParties } from "./parties.ts";
+import { completeFields, openedFields, TRAFFIC_LABELS, type Traffic, trafficKey, trafficLabels } from "./traffic.ts";
 
 export type ConnectionRecord = {
   readonly fromClient: Meter;
@@ -41,24 +42,51 @@ const meter = (total: CounterChild): Meter & { readonly bytes: number } => {
   };
 };
 
-/** The istio_tcp_* families and the access log. */
-export const createConnectionReports = (metrics: Pick<Metrics, "counter" | "gauge">, access: ScopedLogger, now: () => number): ConnectionReports => {
-  const family = (name: string, help: string) => metrics.counter({ name, help, labels: TRAFFIC_LABELS });
-  const opened = family("istio_tcp_connections_opened_total", "The total number of TCP connections opened.");
-  const closed = family("istio_tcp_connections_closed_total", "The total number of TCP connections closed.");
-  const failed = family("istio_tcp_connections_failed_total", "The total number of TCP connections that failed to establish.");
+const FAMILIES = {
+  opened: { name: "istio_tcp_connections_opened_total", help: "The total number of TCP connections opened." },
+  closed: { name: "istio_tcp_connections_closed_total", help: "The total number of TCP connections closed." },
+  failed: { name: "istio_tcp_connections_failed_total", help: "The total number of TCP connections that failed to establish." },
   // Received is client to server and sent is server to client, whoever reports (istio/istio#32399).
-  const received = family("istio_tcp_received_bytes_total", "The total bytes received from the client.");
-  const sent = family("istio_tcp_sent_bytes_total", "The total bytes sent to the client.");
+  received: { name: "istio_tcp_received_bytes_total", help: "The total bytes received from the client." },
+  sent: { name: "istio_tcp_sent_bytes_total", help: "The total bytes sent to the client." },
+} as const;
+type Counts = Readonly<Record<keyof typeof FAMILIES, CounterChild>>;
+
+/** Label sets whose counters are found by a short key; a key that was forgotten finds the same counters by its labels. */
+const MOST_REMEMBERED = 8_192;
+
+/** The istio_tcp_* families and the access log. */
+export const createConnectionReports = (
+  metrics: Pick<Metrics, "counters" | "gauge">,
+  access: ScopedLogger,
+  now: () => number,
+): ConnectionReports => {
+  const families = metrics.counters({ labels: TRAFFIC_LABELS, families: FAMILIES });
   const sockets = metrics.gauge({ name: "istio_tcp_sockets_open", help: "Connections being served now.", labels: ["reporter"] });
+  const open = { source: sockets.with({ reporter: "source" }), destination: sockets.with({ reporter: "destination" }) };
+  const parties = createParties();
+  const remembered = new Map<string, Counts>();
+
+  const countsOf = (traffic: Traffic, flags: string): Counts => {
+    const key = trafficKey(traffic, parties, flags);
+    const known = remembered.get(key);
+    if (known !== undefined) return known;
+    if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+    const counts = families.with(trafficLabels(traffic, flags));
+    remembered.set(key, counts);
+    return counts;
+  };
 
   return {
     open: (traffic, startedAt) => {
-      const labels = trafficLabels(traffic, "-");
-      opened.with(labels).add();
-      if (access.enabled("debug")) access.debug("connection opened", openedFields(traffic));
-      const fromClient = meter(received.with(labels));
-      const fromServer = meter(sent.with(labels));
+      const counts = countsOf(traffic, "-");
+      counts.opened.add();
+      // Shown from the beginning, as Istio does.
+      counts.received.add(0);
+      counts.sent.add(0);
+      if (access.enabled("debug")) access.debug("connection opened", openedFields(traffic, parties));
+      const fromClient = meter(counts.received);
+      const fromServer = meter(counts.sent);
       let ended = false;
       return {
         fromClient,
@@ -66,16 +94,18 @@ export const createConnectionReports = (metrics: Pick<Metrics, "counter" | "gaug
         end: (error) => {
           if (ended) return;
           ended = true;
-          const final = error === undefined ? labels : trafficLabels(traffic, error.rescue.l4Flag);
-          closed.with(final).add();
-          if (error !== undefined) failed.with(final).add();
+          const final = error === undefined ? counts : countsOf(traffic, error.rescue.l4Flag);
+          final.closed.add();
+          if (error !== undefined) final.failed.add();
+          const level = error === undefined ? "info" : "error";
+          if (!access.enabled(level)) return;
           const outcome = {
             fromClient: fromClient.bytes,
             fromServer: fromServer.bytes,
             durationMs: now() - startedAt,
             error: error?.message,
           };
-          access[error === undefined ? "info" : "error"]("connection complete", completeFields(traffic, outcome));
+          access[level]("connection complete", completeFields(traffic, parties, outcome));
         },
       };
     },
@@ -86,6 +116,6 @@ export const createConnectionReports = (metrics: Pick<Metrics, "counter" | "gaug
         direction,
         error: error.message,
       }),
-    socketsOpen: (reporter) => sockets.with({ reporter }),
+    socketsOpen: (reporter) => open[reporter],
   };
 };

@@ -4,7 +4,8 @@ import { formatSocketAddr, type SocketAddr } from "@ambit/shared/addr/socket.ts"
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { destinationLabels, known, SOURCE_LABELS, serviceLabels, sourceLabels } from "@ambit/shared/proxy/labels.ts";
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
-import { bare, type Fields } from "@ambit/shared/telemetry/log-line.ts";
+import { bare, type FieldGroup, type Fields, type LogFields } from "@ambit/shared/telemetry/log-line.ts";
+import type { Parties } from "./parties.ts";
 
 /** What is known of a connection once it has been planned. */
 export type Traffic = {
@@ -78,29 +79,37 @@ export type Outcome = {
 const text = (s: string | undefined): string | undefined => (s === "" ? undefined : s);
 
 /** The fields that tell who talks to whom, in Istio's order. */
-const parties = (t: Traffic): Fields => ({
-  "src.addr": bare(formatSocketAddr(t.source.addr)),
-  "src.workload": text(t.source.workload?.name),
-  "src.namespace": text(t.source.workload?.namespace),
-  "src.identity": t.secured ? t.source.identity?.uri : undefined,
-  "src.cluster": text(t.source.workload?.clusterId),
-  "dst.addr": bare(formatSocketAddr(t.destination.addr)),
-  "dst.hbone_addr": t.destination.hboneAddr === undefined ? undefined : bare(t.destination.hboneAddr),
-  "dst.service": text(t.destination.service?.hostname),
-  "dst.workload": text(t.destination.workload?.name),
-  "dst.namespace": text(t.destination.workload?.namespace),
-  "dst.identity": t.secured ? t.destination.identity?.uri : undefined,
-  "dst.cluster": text(t.destination.workload?.clusterId),
-  direction: t.reporter === "source" ? "outbound" : "inbound",
-});
+const parties = (t: Traffic, p: Parties): readonly (Fields | FieldGroup)[] => [
+  { "src.addr": bare(formatSocketAddr(t.source.addr)) },
+  p.source(t.source.workload, t.secured ? t.source.identity : undefined).log,
+  {
+    "dst.addr": bare(formatSocketAddr(t.destination.addr)),
+    "dst.hbone_addr": t.destination.hboneAddr === undefined ? undefined : bare(t.destination.hboneAddr),
+    "dst.service": text(t.destination.service?.hostname),
+  },
+  p.destination(t.destination.workload, t.secured ? t.destination.identity : undefined).log,
+];
 
-export const openedFields = (t: Traffic): Fields => parties(t);
+const direction = (t: Traffic): string => (t.reporter === "source" ? "outbound" : "inbound");
+
+export const openedFields = (t: Traffic, p: Parties): LogFields => [...parties(t, p), { direction: direction(t) }];
 
 /** The fields of the completion line. Sent and received are seen from the proxied pod: at the destination, sent is server to client. */
-export const completeFields = (t: Traffic, o: Outcome): Fields => ({
-  ...parties(t),
-  bytes_sent: t.reporter === "source" ? o.fromClient : o.fromServer,
-  bytes_recv: t.reporter === "source" ? o.fromServer : o.fromClient,
-  duration: `${Math.round(o.durationMs)}ms`,
-  error: o.error,
-});
+export const completeFields = (t: Traffic, p: Parties, o: Outcome): LogFields => [
+  ...parties(t, p),
+  {
+    direction: direction(t),
+    bytes_sent: t.reporter === "source" ? o.fromClient : o.fromServer,
+    bytes_recv: t.reporter === "source" ? o.fromServer : o.fromClient,
+    duration: `${Math.round(o.durationMs)}ms`,
+    error: o.error,
+  },
+];
+
+/** Equal for connections with the same labels, as long as the parties are remembered. */
+export const trafficKey = (t: Traffic, p: Parties, responseFlags: string): string => {
+  const { source: s, destination: d, secured } = t;
+  const source = p.source(s.workload, secured ? s.identity : undefined).id;
+  const destination = p.destination(d.workload, secured ? d.identity : undefined).id;
+  return `${t.reporter} ${secured} ${responseFlags} ${source} ${destination} ${p.service(d.service)}`;
+};

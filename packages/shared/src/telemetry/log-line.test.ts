@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bare, jsonLine, type LogEvent, rfc3339Micros, textLine } from "./log-line.ts";
+import { bare, createTimestamps, FieldGroup, jsonLine, type LogEvent, textLine } from "./log-line.ts";
 
 const event = (fields: LogEvent["fields"], message = "connection complete"): LogEvent => ({
   time: "2026-08-20T10:11:12.123456Z",
@@ -50,4 +50,30 @@ for (const c of cases) {
   test(`json: ${c.name}`, () => assert.equal(jsonLine(c.event), c.json));
 }
 
-test("microseconds are kept", () => assert.equal(rfc3339Micros(1_755_684_672_000_042), "2025-08-20T10:11:12.000042Z"));
+test("microseconds are kept", () => {
+  const at = createTimestamps();
+  assert.equal(at(1_755_684_672_000_042), "2025-08-20T10:11:12.000042Z");
+  assert.equal(at(1_755_684_672_999_999), "2025-08-20T10:11:12.999999Z");
+  assert.equal(at(1_755_684_671_000_000), "2025-08-20T10:11:11.000000Z");
+});
+
+test("fields in groups print as the same fields in one record", () => {
+  const fields = { "src.addr": bare("10.0.0.1:5"), name: 'q"', n: 3, level: "mine", none: undefined, nil: null };
+  const event: LogEvent = { time: "t", level: "info", scope: "s", message: "m", fields };
+  const { "src.addr": addr, name, ...rest } = fields;
+  const group = new FieldGroup({ name });
+  for (const line of [textLine, jsonLine])
+    for (let again = 0; again < 2; again++)
+      assert.equal(line({ ...event, fields: [{ "src.addr": addr }, group, new FieldGroup({}), rest] }), line(event));
+  assert.deepEqual(JSON.parse(jsonLine(event)), {
+    level: "info",
+    time: "t",
+    scope: "s",
+    message: "m",
+    "src.addr": "10.0.0.1:5",
+    name: 'q"',
+    n: 3,
+    "field.level": "mine",
+    nil: null,
+  });
+});

@@ -6,6 +6,30 @@ export type FieldValue = string | number | bigint | boolean | Bare | null | unde
 /** In the order they are printed; undefined ones are left out. */
 export type Fields = Readonly<Record<string, FieldValue>>;
 
+/** Fields that come again and again: what they look like in a line is made once. */
+export class FieldGroup {
+  readonly fields: Fields;
+  #text: string | undefined;
+  #json: string | undefined;
+
+  constructor(fields: Fields) {
+    this.fields = fields;
+  }
+
+  get text(): string {
+    this.#text ??= fieldsText(this.fields);
+    return this.#text;
+  }
+
+  get json(): string {
+    this.#json ??= fieldsJson(this.fields);
+    return this.#json;
+  }
+}
+
+/** Several are printed one after the other. */
+export type LogFields = Fields | readonly (Fields | FieldGroup)[];
+
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export type LogEvent = {
@@ -14,16 +38,23 @@ export type LogEvent = {
   readonly level: LogLevel;
   readonly scope: string;
   readonly message: string;
-  readonly fields: Fields;
+  readonly fields: LogFields;
 };
 
 export const bare = (text: string): Bare => ({ bare: text });
 
-/** Microseconds since the epoch as RFC 3339 in UTC: "2026-08-20T10:11:12.123456Z". */
-export const rfc3339Micros = (micros: number): string => {
-  const seconds = Math.floor(micros / 1e6);
-  const rest = Math.floor(micros - seconds * 1e6);
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(rest).padStart(6, "0")}Z`;
+/** Prints microseconds since the epoch as RFC 3339 in UTC: "2026-08-20T10:11:12.123456Z". Times of one second share their beginning. */
+export const createTimestamps = (): ((micros: number) => string) => {
+  let second = Number.NaN;
+  let beginning = "";
+  return (micros) => {
+    const seconds = Math.floor(micros / 1e6);
+    if (seconds !== second) {
+      beginning = new Date(seconds * 1000).toISOString().slice(0, 19);
+      second = seconds;
+    }
+    return `${beginning}.${String(Math.floor(micros - seconds * 1e6)).padStart(6, "0")}Z`;
+  };
 };
 
 // A message or key never breaks the line's columns: control characters are written as escapes.
@@ -37,11 +68,24 @@ const textValue = (v: Exclude<FieldValue, undefined>): string => {
   return typeof v === "object" ? oneLine(v.bare) : String(v);
 };
 
+/** ` k=v k="v v"`, with the space before each. */
+const fieldsText = (fields: Fields): string => {
+  let text = "";
+  for (const k of Object.keys(fields)) {
+    const v = fields[k];
+    if (v !== undefined) text += ` ${oneLine(k)}=${textValue(v)}`;
+  }
+  return text;
+};
+
+const groups = (fields: LogFields): readonly (Fields | FieldGroup)[] => (Array.isArray(fields) ? fields : [fields as Fields]);
+
 /** `<time>\t<level>\t<scope>\t<message>\tk=v k="v v"` with its newline. */
 export const textLine = (e: LogEvent): string => {
-  const fields = Object.entries(e.fields).flatMap(([k, v]) => (v === undefined ? [] : [`${oneLine(k)}=${textValue(v)}`]));
+  let fields = "";
+  for (const g of groups(e.fields)) fields += g instanceof FieldGroup ? g.text : fieldsText(g);
   const head = `${e.time}\t${e.level}\t${oneLine(e.scope)}\t${oneLine(e.message)}`;
-  return fields.length === 0 ? `${head}\n` : `${head}\t${fields.join(" ")}\n`;
+  return fields === "" ? `${head}\n` : `${head}\t${fields.slice(1)}\n`;
 };
 
 const jsonValue = (v: FieldValue): string | number | boolean | null | undefined => {
@@ -49,12 +93,22 @@ const jsonValue = (v: FieldValue): string | number | boolean | null | undefined 
   return typeof v === "object" && v !== null ? v.bare : v;
 };
 
-/** `{"level","time","scope","message",...fields}` with its newline. A field never overwrites one of these four. */
-export const jsonLine = (e: LogEvent): string => {
-  const fields = Object.fromEntries(Object.entries(e.fields).map(([k, v]) => [k, jsonValue(v)]));
-  return `${JSON.stringify({ ...{ level: e.level, time: e.time, scope: e.scope, message: e.message }, ...without(fields) })}\n`;
+const RESERVED: ReadonlySet<string> = new Set(["level", "time", "scope", "message"]);
+
+/** `,"k":v,"k":v`, with the comma before each. A field never overwrites one of the line's own. */
+const fieldsJson = (fields: Fields): string => {
+  let text = "";
+  for (const k of Object.keys(fields)) {
+    const v = jsonValue(fields[k]);
+    if (v !== undefined) text += `,${JSON.stringify(RESERVED.has(k) ? `field.${k}` : k)}:${JSON.stringify(v)}`;
+  }
+  return text;
 };
 
-const RESERVED: ReadonlySet<string> = new Set(["level", "time", "scope", "message"]);
-const without = (fields: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).map(([k, v]) => [RESERVED.has(k) ? `field.${k}` : k, v]));
+/** `{"level","time","scope","message",...fields}` with its newline. */
+export const jsonLine = (e: LogEvent): string => {
+  const { level, time, scope, message } = e;
+  let fields = "";
+  for (const g of groups(e.fields)) fields += g instanceof FieldGroup ? g.json : fieldsJson(g);
+  return `${JSON.stringify({ level, time, scope, message }).slice(0, -1)}${fields}}\n`;
+};

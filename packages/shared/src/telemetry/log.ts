@@ -2,7 +2,7 @@
 
 import type { Result } from "../runtime/result.ts";
 import { enabled, formatLevels, type Levels, parseLevels } from "./log-levels.ts";
-import { type Fields, jsonLine, type LogLevel, rfc3339Micros, textLine } from "./log-line.ts";
+import { createTimestamps, jsonLine, type LogFields, type LogLevel, textLine } from "./log-line.ts";
 import { type BatchedOutput, batchedOutput } from "./output.ts";
 
 export type LogFormat = "text" | "json";
@@ -14,10 +14,10 @@ export type LogOutput = {
 };
 
 export type ScopedLogger = {
-  debug(message: string, fields?: Fields): void;
-  info(message: string, fields?: Fields): void;
-  warn(message: string, fields?: Fields): void;
-  error(message: string, fields?: Fields): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
   /** To skip building costly fields. */
   enabled(level: LogLevel): boolean;
 };
@@ -46,10 +46,11 @@ export const createLogger = (options: LoggerOptions): Logger => {
   if (!first.ok) throw new Error(first.error);
   const now = options.now ?? microsNow;
   const render = options.format === "json" ? jsonLine : textLine;
+  const timestamp = createTimestamps();
   let levels = first.value;
-  const write = (scope: string, level: LogLevel, message: string, fields: Fields | undefined): void => {
+  const write = (scope: string, level: LogLevel, message: string, fields: LogFields | undefined): void => {
     if (!enabled(levels, scope, level)) return;
-    options.out.write(render({ time: rfc3339Micros(now()), level, scope, message, fields: fields ?? {} }));
+    options.out.write(render({ time: timestamp(now()), level, scope, message, fields: fields ?? {} }));
   };
   options.out.onLost?.((lines) => write("log", "warn", "log lines were lost: they could not be written as fast as they came", { lines }));
   return {

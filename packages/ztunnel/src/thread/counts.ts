@@ -2,6 +2,7 @@
 
 import type {
   CounterChild,
+  CounterSetOptions,
   Family,
   FamilyOptions,
   GaugeChild,
@@ -12,7 +13,7 @@ import type {
 import type { MetricEvent, MetricFamily } from "./messages.ts";
 
 /** What the data path counts with. Gauges that are asked at a scrape belong to the control thread. */
-export type ThreadMetrics = Pick<Metrics, "counter" | "gauge" | "histogram">;
+export type ThreadMetrics = Pick<Metrics, "counter" | "counters" | "gauge" | "histogram">;
 
 const SLAB_SLOTS = 2048;
 
@@ -45,6 +46,19 @@ const counterChild = ({ array, at }: Slots): CounterChild => ({
     return array[at] ?? 0;
   },
 });
+
+/** A counter of a set: its slot says NaN until something has been added, be it 0. */
+const memberChild = (array: Float64Array, at: number): CounterChild => {
+  array[at] = Number.NaN;
+  return {
+    add: (n = 1) => {
+      array[at] = (array[at] || 0) + n;
+    },
+    get value() {
+      return array[at] || 0;
+    },
+  };
+};
 
 const gaugeChild = (slots: Slots): GaugeChild => ({
   ...counterChild(slots),
@@ -84,12 +98,12 @@ export const createThreadMetrics = (tell: (event: MetricEvent) => void): ThreadM
   let families = 0;
   const family = <L extends string, C>(
     o: FamilyOptions<L>,
-    about: Pick<MetricFamily, "type" | "buckets">,
+    about: Pick<MetricFamily, "type" | "buckets" | "members">,
     make: (slots: Slots) => C,
   ): Family<L, C> => {
     const number = families++;
     const names = o.labels ?? [];
-    const width = about.type === "histogram" ? about.buckets.length + 2 : 1;
+    const width = about.type === "histogram" ? about.buckets.length + 2 : (about.members?.length ?? 1);
     const children = new Map<string, C>();
     tell({ kind: "family", family: number, ...about, name: o.name, help: o.help, labels: names });
     return {
@@ -110,6 +124,15 @@ export const createThreadMetrics = (tell: (event: MetricEvent) => void): ThreadM
   };
   return {
     counter: (o) => family(o, { type: "counter", buckets: [] }, counterChild),
+    counters: <L extends string, N extends string>({ labels, families: of }: CounterSetOptions<L, N>) => {
+      const names = Object.keys(of) as N[];
+      const about = { type: "counters" as const, buckets: [], members: names.map((n) => of[n]) };
+      return family(
+        { name: about.members.map((m) => m.name).join(), help: "", labels },
+        about,
+        ({ array, at }) => Object.fromEntries(names.map((n, i) => [n, memberChild(array, at + i)])) as Record<N, CounterChild>,
+      );
+    },
     gauge: (o) => family(o, { type: "gauge", buckets: [] }, gaugeChild),
     histogram: (o) => family(o, { type: "histogram", buckets: o.buckets }, (slots) => histogramChild(slots, o.buckets)),
   };

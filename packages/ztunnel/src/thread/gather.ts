@@ -39,6 +39,20 @@ const addHistogram = (child: HistogramChild, buckets: number) => {
   };
 };
 
+/** Counters of a set: a slot says NaN until something has been added to it. */
+const addSet = (children: readonly { add(n: number): void }[]) => {
+  const seen = new Float64Array(children.length).fill(Number.NaN);
+  return ({ array, at }: Source): void => {
+    for (const [i, child] of children.entries()) {
+      const now = array[at + i] ?? Number.NaN;
+      const before = seen[i] ?? Number.NaN;
+      if (Number.isNaN(now) || now === before) continue;
+      child.add(now - (Number.isNaN(before) ? 0 : before));
+      seen[i] = now;
+    }
+  };
+};
+
 export type Gather = {
   on(thread: number, event: MetricEvent): void;
   /** Adds what has been counted since the last time: call it before the metrics are shown. */
@@ -47,7 +61,7 @@ export type Gather = {
   gone(thread: number): void;
 };
 
-export const createGather = (metrics: Pick<Metrics, "counter" | "gauge" | "histogram">): Gather => {
+export const createGather = (metrics: Pick<Metrics, "counter" | "counters" | "gauge" | "histogram">): Gather => {
   const joined = new Map<string, Joined>();
   const threads = new Map<number, { families: Map<number, MetricFamily & { joined: Joined }>; slabs: Float64Array[]; sources: Source[] }>();
 
@@ -58,6 +72,17 @@ export const createGather = (metrics: Pick<Metrics, "counter" | "gauge" | "histo
   const make = (f: MetricFamily): Joined => {
     const options = { name: f.name, help: f.help, labels: f.labels };
     if (f.type === "counter") return numbers(metrics.counter(options), false);
+    if (f.type === "counters") {
+      const members = f.members ?? [];
+      const set = metrics.counters({ labels: f.labels, families: Object.fromEntries(members.map((m) => [m.name, m])) });
+      return {
+        gauge: false,
+        join: (values) => {
+          const of = set.with(values);
+          return addSet(members.flatMap((m) => of[m.name] ?? []));
+        },
+      };
+    }
     if (f.type === "gauge") return numbers(metrics.gauge(options), true);
     const family = metrics.histogram({ ...options, buckets: f.buckets });
     return { gauge: false, join: (values) => addHistogram(family.with(values), f.buckets.length) };

@@ -85,12 +85,14 @@ export type ToThread =
 /** A family of metrics of the thread; `family` numbers it from here on. */
 export type MetricFamily = {
   readonly family: number;
-  readonly type: "counter" | "gauge" | "histogram";
+  readonly type: "counter" | "counters" | "gauge" | "histogram";
   readonly name: string;
   readonly help: string;
   readonly labels: readonly string[];
   /** The upper bounds of a histogram. */
   readonly buckets: readonly number[];
+  /** The counters of a set, in the order of their slots. */
+  readonly members?: readonly { readonly name: string; readonly help: string }[];
 };
 
 export type MetricEvent =
