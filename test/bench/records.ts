@@ -167,7 +167,16 @@ const main = async (rounds: number, ms: number): Promise<void> => {
     KINDS.map(async (kind) => {
       const server = await child({ role: "far", kind, tls: { ...material }, to: portOf(last) });
       const client = await child({ role: "near", kind, tls: { ...material }, to: server.port });
-      return { kind, server, client, gbit: [] as number[], out: [] as number[], into: [] as number[], p50: [] as number[], p99: [] as number[] };
+      return {
+        kind,
+        server,
+        client,
+        gbit: [] as number[],
+        out: [] as number[],
+        into: [] as number[],
+        p50: [] as number[],
+        p99: [] as number[],
+      };
     }),
   );
   for (let round = 0; round <= rounds; round++) {

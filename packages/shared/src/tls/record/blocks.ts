@@ -7,7 +7,7 @@ import { MAX_RECORD } from "./limits.ts";
 export const RECORDS = 17;
 const CLASSES = [2048, MAX_RECORD, RECORDS * MAX_RECORD] as const;
 /** Spare blocks kept of each class. */
-const SPARE = [64, 32, 8] as const;
+const SPARE = [64, 16, 4] as const;
 /** Bytes off the JavaScript heap, and where they lie. */
 export type Memory = { readonly bytes: Buffer; readonly address: Address };
 

@@ -5,7 +5,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { type AlertName, ALERT, alertContent, PeerAlert, TlsFault } from "./alerts.ts";
+import { ALERT, type AlertName, alertContent, PeerAlert, TlsFault } from "./alerts.ts";
 import { connectionOver, contexts, deps, listen, peerOver, sockets } from "./fixture.ts";
 import { HEADER, MAX_IDLE_RECORDS } from "./limits.ts";
 import { KEY_UPDATE_MESSAGE } from "./messages.ts";
@@ -82,7 +82,12 @@ const attacks: Attack[] = [
   { name: "a flipped bit in the ciphertext", send: (p) => flip(p.data("evil"), HEADER), alert: "bad_record_mac" },
   { name: "a flipped bit in the tag", send: (p) => flip(p.data("evil"), HEADER + 5 + 15), alert: "bad_record_mac" },
   { name: "a flipped bit in the version", send: (p) => flip(p.data("evil"), 2), alert: "bad_record_mac" },
-  { name: "a replayed record", send: (p) => [p.data("good")].flatMap((r) => [r, r]).reduce((a, b) => Buffer.concat([a, b])), alert: "bad_record_mac", before: "good" },
+  {
+    name: "a replayed record",
+    send: (p) => [p.data("good")].flatMap((r) => [r, r]).reduce((a, b) => Buffer.concat([a, b])),
+    alert: "bad_record_mac",
+    before: "good",
+  },
   {
     name: "two records in the wrong order",
     send: (p) => {
@@ -101,7 +106,12 @@ const attacks: Attack[] = [
     alert: "bad_record_mac",
     before: "good",
   },
-  { name: "a good record, then a bad one at once", send: (p) => Buffer.concat([p.data("good"), flip(p.data("evil"), 9)]), alert: "bad_record_mac", before: "good" },
+  {
+    name: "a good record, then a bad one at once",
+    send: (p) => Buffer.concat([p.data("good"), flip(p.data("evil"), 9)]),
+    alert: "bad_record_mac",
+    before: "good",
+  },
   { name: "a record longer than may be", send: () => Buffer.from([23, 3, 3, 0x41, 0x01, 0]), alert: "record_overflow" },
   { name: "a record with too much inside", send: (p) => p.sealed(23, Buffer.alloc(16_385)), alert: "record_overflow" },
   { name: "too much padding", send: (p) => p.sealed(23, Buffer.alloc(16_380), 100), alert: "record_overflow" },
@@ -169,7 +179,9 @@ test("FIN without close_notify is no end, in the midst of a record or not", TIME
 
 test("close_notify ends the peer's half only, and what follows it is nothing", TIMEOUT, async (t) => {
   const { connection, ours, peer } = await withPeer(t);
-  peer.socket.write(Buffer.concat([peer.data("last"), peer.sealed(21, alertContent("close_notify")), peer.data("more"), Buffer.from("GET /")]));
+  peer.socket.write(
+    Buffer.concat([peer.data("last"), peer.sealed(21, alertContent("close_notify")), peer.data("more"), Buffer.from("GET /")]),
+  );
   await ours.ended;
   assert.equal(Buffer.concat(ours.received).toString(), "last");
   connection.write([Buffer.from("still "), Buffer.from("here")], nothing);
@@ -185,7 +197,9 @@ test("close_notify ends the peer's half only, and what follows it is nothing", T
 
 test("the peer's alert is the error; user_canceled is not", TIMEOUT, async (t) => {
   const { ours, peer } = await withPeer(t);
-  peer.socket.write(Buffer.concat([peer.sealed(21, alertContent("user_canceled")), peer.data("x"), peer.sealed(21, Buffer.from([2, ALERT.access_denied]))]));
+  peer.socket.write(
+    Buffer.concat([peer.sealed(21, alertContent("user_canceled")), peer.data("x"), peer.sealed(21, Buffer.from([2, ALERT.access_denied]))]),
+  );
   const error = await ours.failed;
   assert.ok(error instanceof PeerAlert && error.alert === "access_denied");
   await ours.closed;
@@ -196,32 +210,36 @@ test("the peer's alert is the error; user_canceled is not", TIMEOUT, async (t) =
   );
 });
 
-test("key updates, both forms: the peer's new key is used, and one that asks is answered before anything else is sent", TIMEOUT, async (t) => {
-  const { connection, ours, peer } = await withPeer(t);
-  const update = (how: keyof typeof KEY_UPDATE_MESSAGE): Buffer => {
-    const record = peer.sealed(22, KEY_UPDATE_MESSAGE[how]);
-    peer.send.rekey();
-    return record;
-  };
-  peer.socket.write(Buffer.concat([peer.data("a"), update("plain"), peer.data("b"), update("plain"), peer.data("c")]));
-  assert.equal((await ours.octets(3)).toString(), "abc");
-  assert.equal(peer.records.length, 0);
-  peer.socket.write(Buffer.concat([update("requesting"), peer.data("d")]));
-  assert.equal((await ours.octets(4)).toString(), "abcd");
-  connection.write([Buffer.from("under the next key")], nothing);
-  await peer.next((r) => r.type === 23);
-  assert.deepEqual(
-    peer.records.map((r) => [r.type, r.type === 22 ? r.content : r.content.toString()]),
-    [
-      [22, KEY_UPDATE_MESSAGE.plain],
-      [23, "under the next key"],
-    ],
-  );
-  connection.updateKeys();
-  connection.write([Buffer.from("and the next")], nothing);
-  await peer.next((r) => r.content.toString() === "and the next");
-  assert.deepEqual(peer.records[2], { type: 22, content: KEY_UPDATE_MESSAGE.requesting });
-});
+test(
+  "key updates, both forms: the peer's new key is used, and one that asks is answered before anything else is sent",
+  TIMEOUT,
+  async (t) => {
+    const { connection, ours, peer } = await withPeer(t);
+    const update = (how: keyof typeof KEY_UPDATE_MESSAGE): Buffer => {
+      const record = peer.sealed(22, KEY_UPDATE_MESSAGE[how]);
+      peer.send.rekey();
+      return record;
+    };
+    peer.socket.write(Buffer.concat([peer.data("a"), update("plain"), peer.data("b"), update("plain"), peer.data("c")]));
+    assert.equal((await ours.octets(3)).toString(), "abc");
+    assert.equal(peer.records.length, 0);
+    peer.socket.write(Buffer.concat([update("requesting"), peer.data("d")]));
+    assert.equal((await ours.octets(4)).toString(), "abcd");
+    connection.write([Buffer.from("under the next key")], nothing);
+    await peer.next((r) => r.type === 23);
+    assert.deepEqual(
+      peer.records.map((r) => [r.type, r.type === 22 ? r.content : r.content.toString()]),
+      [
+        [22, KEY_UPDATE_MESSAGE.plain],
+        [23, "under the next key"],
+      ],
+    );
+    connection.updateKeys();
+    connection.write([Buffer.from("and the next")], nothing);
+    await peer.next((r) => r.content.toString() === "and the next");
+    assert.deepEqual(peer.records[2], { type: 22, content: KEY_UPDATE_MESSAGE.requesting });
+  },
+);
 
 test("a flood of key updates ends the connection", TIMEOUT, async (t) => {
   const { ours, peer } = await withPeer(t);

@@ -1,13 +1,15 @@
 // How does OpenSSL's AEAD reach our own buffers? (EVP of the node binary, through FFI: nothing is copied on the way)
 
+import { createCipheriv } from "node:crypto";
 import koffi from "koffi";
-import type { Suite } from "./schedule.ts";
+import { SUITES, type Suite } from "./schedule.ts";
 
 /** An address as a number: user space ends at 2^47. */
 export type Address = number;
 
 /** One direction's cipher with its key set. Every call gives 1 when it went well, as OpenSSL does. */
 export type Evp = {
+  /** Memory that the calls write to; here, so that it lives as long as they. */
   readonly given: Buffer;
   /** The bytes' first address; they must be off the JavaScript heap (allocUnsafeSlow) and be kept alive by the caller. */
   addressOf(bytes: Uint8Array): Address;
@@ -42,7 +44,7 @@ const bind = (): Evp => {
     EVP_aes_256_gcm: Number(lib.func("EVP_aes_256_gcm", pointer, [])()),
   };
   const addressOf = (bytes: Uint8Array): Address => Number(koffi.address(bytes));
-  // Where OpenSSL writes how much it gave; nobody asks, the lengths are known. Part of the result, so that it lives as long.
+  // Where OpenSSL writes how much it gave; nobody asks, the lengths are known.
   const given = Buffer.allocUnsafeSlow(4096);
   const length = addressOf(given);
   return {
@@ -65,13 +67,38 @@ const bind = (): Evp => {
   };
 };
 
+/** Whether it encrypts as node:crypto does: what is found by name might be something else. */
+const agrees = (evp: Evp, suite: Suite): boolean => {
+  const memory = Buffer.allocUnsafeSlow(4096);
+  const at = evp.addressOf(memory);
+  const text = Buffer.from("the same octets, encrypted twice");
+  for (let i = 0; i < 64; i++) memory[i] = 7 * i;
+  text.copy(memory, 64);
+  const [key, iv, header] = [memory.subarray(0, suite.keyLength), memory.subarray(32, 44), memory.subarray(48, 53)];
+  const cipher = createCipheriv(suite.keyLength === 16 ? "aes-128-gcm" : "aes-256-gcm", key, iv).setAAD(header);
+  const expected = Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
+  const context = evp.open(suite, at, true);
+  if (context === 0) return false;
+  const n = text.length;
+  const done =
+    evp.setIv(context, at + 32) === 1 &&
+    evp.update(context, 0, at + 48, 5) === 1 &&
+    evp.update(context, at + 64, at + 64, n) === 1 &&
+    evp.final(context, at + 64 + n) === 1 &&
+    evp.getTag(context, at + 64 + n) === 1;
+  evp.free(context);
+  return done && memory.subarray(64, 64 + n + TAG).equals(expected);
+};
+
 let found: { readonly evp: Evp } | { readonly error: Error } | undefined;
 
 /** OpenSSL's EVP, or why this node binary does not give it. Looked for once a thread. */
 export const findEvp = (): { readonly evp: Evp } | { readonly error: Error } => {
   if (found !== undefined) return found;
   try {
-    found = { evp: bind() };
+    const evp = bind();
+    const wrong = SUITES.find((suite) => !agrees(evp, suite));
+    found = wrong === undefined ? { evp } : { error: new Error(`OpenSSL's EVP does not give ${wrong.name} as node:crypto does`) };
   } catch (e) {
     found = { error: e instanceof Error ? e : new Error(String(e)) };
   }

@@ -1,6 +1,6 @@
 // How does node:tls do the handshake, and nothing but the handshake? (whole records are fed to it, and no more than it needs)
 
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { duplexEnd } from "../../copy/duplex.ts";
@@ -211,18 +211,25 @@ export class Handshake extends Duplex {
     const suite = suiteOf(tls.getCipher().standardName);
     const { client, server } = this.#secrets;
     if (suite === undefined) throw new Error(`no record layer for ${tls.getCipher().standardName}`);
-    if (client?.length !== suite.hashLength || server?.length !== suite.hashLength) throw new Error("the handshake told no traffic secrets");
+    if (client?.length !== suite.hashLength || server?.length !== suite.hashLength)
+      throw new Error("the handshake told no traffic secrets");
     if (tls.getProtocol() !== "TLSv1.3") throw new Error(`no record layer for ${tls.getProtocol()}`);
     const { evp } = found.deps;
     const [ours, theirs] = role === "client" ? [client, server] : [server, client];
-    this.#detach();
-    this.#taken = true;
+    const send = new Protection(evp, suite, { secret: ours, sequence: role === "server" ? this.#written.count : 0, encrypt: true });
+    let receive: Protection;
+    try {
+      receive = new Protection(evp, suite, { secret: theirs, sequence: 0, encrypt: false });
+    } catch (e) {
+      send.end();
+      throw e;
+    }
     delete this.#secrets.client;
     delete this.#secrets.server;
+    this.#detach();
+    this.#taken = true;
     this.raw.pause();
-    const send = new Protection(evp, suite, { secret: ours, sequence: role === "server" ? this.#written.count : 0, encrypt: true });
-    const receive = new Protection(evp, suite, { secret: theirs, sequence: 0, encrypt: false });
-    const end = tcpEnd(this.raw as Socket) ?? duplexEnd(this.raw);
+    const end = (this.raw instanceof Socket ? tcpEnd(this.raw) : undefined) ?? duplexEnd(this.raw);
     tls.destroy();
     return new RecordConnection(end, { role, send, receive, early: this.#read }, found.deps);
   }

@@ -11,7 +11,7 @@ export type Suite = {
   readonly hashLength: 32 | 48;
 };
 
-const SUITES: readonly Suite[] = [
+export const SUITES: readonly Suite[] = [
   { name: "TLS_AES_128_GCM_SHA256", cipher: "EVP_aes_128_gcm", keyLength: 16, hash: "sha256", hashLength: 32 },
   { name: "TLS_AES_256_GCM_SHA384", cipher: "EVP_aes_256_gcm", keyLength: 32, hash: "sha384", hashLength: 48 },
 ];

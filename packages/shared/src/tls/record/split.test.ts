@@ -33,7 +33,10 @@ const split = (pieces: readonly Buffer[]): { records: Buffer[]; partial: boolean
 };
 
 test("whole records come out as they went in, across any boundaries", () => {
-  const lengths = fc.array(fc.oneof(fc.integer({ min: 17, max: 60 }), fc.integer({ min: 17, max: MAX_FRAGMENT })), { minLength: 1, maxLength: 8 });
+  const lengths = fc.array(fc.oneof(fc.integer({ min: 17, max: 60 }), fc.integer({ min: 17, max: MAX_FRAGMENT })), {
+    minLength: 1,
+    maxLength: 8,
+  });
   fc.assert(
     fc.property(lengths, fc.array(fc.nat(200_000), { maxLength: 12 }), fc.nat(40), (sizes, cuts, short) => {
       const records = sizes.map((n, i) => record(n, i));
