@@ -4,6 +4,7 @@ import { EndDuplex } from "../copy/duplex.ts";
 import type { End } from "../copy/end.ts";
 import { asMeshError, MeshError } from "../errors/mesh-error.ts";
 import type { SpiffeId } from "../identity/spiffe.ts";
+import { deadline } from "../runtime/deadline.ts";
 import type { World } from "../runtime/world.ts";
 import { saysElsewhere } from "./elsewhere.ts";
 import type { AnswerHead } from "./h2/fields.ts";
@@ -37,7 +38,12 @@ type Answer = { readonly end: H2Stream; readonly headers: TunnelHeaders };
 export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const { request, signal, world, answerMs } = opening;
-    const settled = new AbortController();
+    let settled = false;
+    const settle = (): void => {
+      settled = true;
+      late();
+      signal?.removeEventListener("abort", onAbort);
+    };
     const onAnswer = ({ status, headers }: AnswerHead): void => {
       if (saysElsewhere(status, headers))
         return void fail(new MeshError("ELSEWHERE", `the peer asks to take CONNECT ${request.authority} elsewhere`, undefined, { status }));
@@ -45,7 +51,7 @@ export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answ
         return void fail(
           new MeshError("HTTP_STATUS", `the peer answered ${status} to CONNECT ${request.authority}`, undefined, { status }),
         );
-      settled.abort();
+      settle();
       resolve({ end: stream, headers });
     };
     let stream: H2Stream;
@@ -56,26 +62,23 @@ export const openTunnel = (opening: Opening, onClosed: () => void): Promise<Answ
       return reject(e);
     }
     const fail = (e: unknown): void => {
-      settled.abort();
+      if (settled) return;
+      settle();
       stream.cut();
       reject(e);
     };
     const onAbort = (): void => fail(asMeshError(signal?.reason, "CLIENT_GONE"));
     stream.onOver = (reset) => {
       onClosed();
-      if (settled.signal.aborted) return;
+      if (settled) return;
       fail(
         reset instanceof StreamReset && reset.refused
           ? new NotProcessed(reset.message)
           : new MeshError("H2_HANDSHAKE", `the peer closed the tunnel to ${request.authority} before it answered`, reset),
       );
     };
-    settled.signal.addEventListener("abort", () => {
-      signal?.removeEventListener("abort", onAbort);
-    });
-    void world.sleep(answerMs, settled.signal).then(
-      () => fail(new MeshError("H2_HANDSHAKE", `the peer did not answer CONNECT ${request.authority} within ${answerMs} ms`)),
-      () => undefined,
+    const late = deadline(world, answerMs, () =>
+      fail(new MeshError("H2_HANDSHAKE", `the peer did not answer CONNECT ${request.authority} within ${answerMs} ms`)),
     );
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });

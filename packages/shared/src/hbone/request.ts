@@ -13,21 +13,26 @@ export type AnsweredRequest = TunnelRequest & { answered(): boolean };
 
 /** The stream as a request. A stream whose peer has gone may still be answered: it has no effect. */
 export const tunnelRequest = (stream: H2Stream, head: RequestHead, ends: Ends): AnsweredRequest => {
-  const gone = new AbortController();
+  let gone: AbortController | undefined;
   let answered = false;
   const once = (): void => {
     if (answered) throw new Error("a tunnel request was answered twice");
     answered = true;
   };
-  stream.onOver = () => gone.abort(new Error("the peer gave the tunnel up"));
+  stream.onOver = () => gone?.abort(GONE);
   return {
     ...head,
     ...ends,
-    signal: gone.signal,
+    get signal() {
+      gone ??= new AbortController();
+      if (stream.closed) gone.abort(GONE);
+      return gone.signal;
+    },
     answered: () => answered,
     open: (headers) => {
       once();
       stream.respond(200, headers, "tunnel");
+      stream.onOver = undefined; // told by the tunnel itself from here on
       return stream;
     },
     accept: (headers) => {
@@ -41,6 +46,8 @@ export const tunnelRequest = (stream: H2Stream, head: RequestHead, ends: Ends): 
     },
   };
 };
+
+const GONE = new Error("the peer gave the tunnel up");
 
 /** Hands the request over; a throw becomes its code's status. */
 export const answer = (

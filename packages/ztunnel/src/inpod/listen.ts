@@ -8,6 +8,7 @@ import { LinuxError } from "@ambit/shared/linux/client.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { closeFd, type ListenOptions, listenSocket, socketIn } from "@ambit/shared/linux/socket.ts";
 import { type Keepalive, setKeepalive, setUserTimeout } from "@ambit/shared/linux/sockopt.ts";
+import { deadline } from "@ambit/shared/runtime/deadline.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 
 export type SocketConfig = {
@@ -101,9 +102,8 @@ const ignore = (): void => {};
 /** The connection, or the reason there is none; the deadline and the signal destroy it. */
 const connected = (socket: Socket, to: SocketAddr, options: { world: World; timeoutMs: number; signal: AbortSignal }): Promise<Socket> =>
   new Promise((resolve, reject) => {
-    const timer = new AbortController();
     const settle = (): void => {
-      timer.abort();
+      late();
       options.signal.removeEventListener("abort", onAbort);
       socket.removeListener("error", onError);
       socket.removeListener("connect", onConnect);
@@ -123,12 +123,11 @@ const connected = (socket: Socket, to: SocketAddr, options: { world: World; time
     socket.on("error", ignore);
     socket.once("error", onError);
     socket.once("connect", onConnect);
+    const late = deadline(options.world, options.timeoutMs, () =>
+      fail(new MeshError("CONNECT_TIMEOUT", `cannot connect to ${where}: no answer within ${options.timeoutMs} ms`)),
+    );
     if (options.signal.aborted) return onAbort();
     options.signal.addEventListener("abort", onAbort, { once: true });
-    options.world.sleep(options.timeoutMs, timer.signal).then(
-      () => fail(new MeshError("CONNECT_TIMEOUT", `cannot connect to ${where}: no answer within ${options.timeoutMs} ms`)),
-      () => {}, // the timer was stopped: it is settled
-    );
     socket.connect({ host: to.ip, port: to.port });
   });
 
