@@ -8,14 +8,13 @@ type Collect = (how: { readonly type: "major"; readonly execution: "sync"; reado
 
 let collect: Collect | undefined;
 
-/** V8 hands its collector out only to contexts that are made while the flag is set. */
+/**
+ * V8 hands its collector out only to contexts that are made while the flag is set. The flag is the whole process's and stays set:
+ * taken back, it would be missing for another thread that is doing the same.
+ */
 const collector = (): Collect => {
   setFlagsFromString("--expose-gc");
-  try {
-    return runInNewContext("gc") as Collect;
-  } finally {
-    setFlagsFromString("--no-expose-gc");
-  }
+  return runInNewContext("gc") as Collect;
 };
 
 /**
