@@ -9,6 +9,8 @@ export type Suite<P extends { readonly name: string }> = {
   readonly metrics: readonly Pick<Metric, "id" | "title" | "unit" | "against">[];
   readonly paths: readonly P[];
   measure(path: P): Promise<Reading>;
+  /** Once before the first round: what has just started is not yet what runs for weeks. */
+  warmUp?(): Promise<void>;
   /** Turns a round's readings into what is reported, such as one path's figures less another's. */
   derive?(round: Readonly<Record<string, Reading>>): Readonly<Record<string, Reading>>;
 };
@@ -18,6 +20,7 @@ export type RoundsOptions = { readonly repeat: number; readonly say: (line: stri
 /** As many rounds as asked, or as the time allows; every metric has as many values as rounds were finished. */
 export const inRounds = async <P extends { readonly name: string }>(suite: Suite<P>, options: RoundsOptions): Promise<Metric[]> => {
   const rounds: Readonly<Record<string, Reading>>[] = [];
+  await suite.warmUp?.();
   for (let i = 0; i < options.repeat && (i === 0 || options.mayGoOn()); i++) {
     const round: Record<string, Reading> = {};
     for (const path of rotate(suite.paths, i)) {
