@@ -21,10 +21,22 @@ export const compileCacheEnv = (repository: string, component: ComponentName): R
   NODE_COMPILE_CACHE_PORTABLE: "1",
 });
 
+/**
+ * The collector's helper threads (four, unless told) take the cores from the threads that carry traffic: on two cores, data threads
+ * stood still for 10 to 20 ms while the control thread rendered 10 000 label sets, and for 4 to 6 ms with one helper.
+ */
+const NODE_OPTIONS: Readonly<Record<ComponentName, readonly string[]>> = {
+  ztunnel: ["--v8-pool-size=1"],
+  waypoint: ["--v8-pool-size=1"],
+  controller: [],
+  cni: [],
+};
+
 const component = (node: string, repository: string, name: ComponentName): readonly string[] => [
   "/usr/bin/env",
   ...Object.entries(compileCacheEnv(repository, name)).map(([key, value]) => `${key}=${value}`),
   node,
+  ...NODE_OPTIONS[name],
   componentMain(repository, name),
 ];
 
