@@ -170,7 +170,7 @@ export const build = async (o: BuildOptions): Promise<WaypointApp> => {
       connections: () =>
         proxy.live.list().map(({ info }) => ({
           source: formatSocketAddr(info.connection.source),
-          principal: info.connection.peer.uri,
+          principal: info.connection.peer?.uri ?? "",
           destination: formatSocketAddr(info.connection.destination),
           protocol: info.protocol,
         })),

@@ -44,24 +44,24 @@ const cases: readonly Case[] = [
   { name: "nothing said, no policy, waypoint gone: as in Istio", binding: gone, expect: "" },
   { name: "nothing asked for", binding: notAsked, attached: ["Service/shop/web"], expect: "" },
   { name: "opted out: a policy that stays attached asks for none", binding: optedOut, attached: ["Service/shop/web"], expect: "" },
-  { name: "a policy on the service", binding: bound, attached: ["Service/shop/web"], expect: `${policy} |  | refuse` },
+  { name: "a policy on the service", binding: bound, attached: ["Service/shop/web"], expect: `${policy} |  | hairpin` },
   {
     name: "a policy on the service, waypoint gone",
     binding: gone,
     attached: ["Service/shop/web"],
-    expect: `${policy} | waypoint shop/wp does not exist | refuse`,
+    expect: `${policy} | waypoint shop/wp does not exist | hairpin`,
   },
   {
     name: "a policy on the waypoint's Gateway, which has gone",
     binding: gone,
     attached: ["Gateway/shop/wp"],
-    expect: `${policy} | waypoint shop/wp does not exist | refuse`,
+    expect: `${policy} | waypoint shop/wp does not exist | hairpin`,
   },
   {
     name: "a policy on the class",
     binding: gone,
     attached: ["GatewayClass/istio-waypoint"],
-    expect: `${policy} | waypoint shop/wp does not exist | refuse`,
+    expect: `${policy} | waypoint shop/wp does not exist | hairpin`,
   },
   { name: "a policy on another service", binding: gone, attached: ["Service/shop/other"], expect: "" },
   { name: "switched off", binding: gone, attached: ["Service/shop/web"], labels: { [REQUIRE]: "false" }, expect: "" },
@@ -69,19 +69,19 @@ const cases: readonly Case[] = [
     name: "switched on by a label",
     binding: gone,
     labels: { [REQUIRE]: "true" },
-    expect: `${REQUIRE} is "true" | waypoint shop/wp does not exist | refuse`,
+    expect: `${REQUIRE} is "true" | waypoint shop/wp does not exist | hairpin`,
   },
   {
     name: "switched on by an annotation",
     binding: gone,
     annotations: { [REQUIRE]: "true" },
-    expect: `${REQUIRE} is "true" | waypoint shop/wp does not exist | refuse`,
+    expect: `${REQUIRE} is "true" | waypoint shop/wp does not exist | hairpin`,
   },
   {
     name: "switched on for the namespace",
     binding: gone,
     namespaceLabels: { [REQUIRE]: "true" },
-    expect: `${REQUIRE} is "true" | waypoint shop/wp does not exist | refuse`,
+    expect: `${REQUIRE} is "true" | waypoint shop/wp does not exist | hairpin`,
   },
   {
     name: "the service's word wins over its namespace's",
@@ -94,13 +94,13 @@ const cases: readonly Case[] = [
     name: "switched on where none is asked for",
     binding: notAsked,
     labels: { [REQUIRE]: "true" },
-    expect: `${REQUIRE} is "true" | no waypoint is asked for: label it (or its namespace) with istio.io/use-waypoint | refuse`,
+    expect: `${REQUIRE} is "true" | no waypoint is asked for: label it (or its namespace) with istio.io/use-waypoint | hairpin`,
   },
   {
     name: "a word that nobody understands is taken for the stricter one",
     binding: gone,
     labels: { [REQUIRE]: "yes" },
-    expect: `${REQUIRE} is "yes" | waypoint shop/wp does not exist | refuse`,
+    expect: `${REQUIRE} is "yes" | waypoint shop/wp does not exist | hairpin`,
   },
   { name: "a waypoint itself needs none", binding: { kind: "none", why: "is-waypoint" }, labels: { [REQUIRE]: "true" }, expect: "" },
   {
@@ -110,6 +110,19 @@ const cases: readonly Case[] = [
     expect: "undefined |  | refuse",
   },
   { name: "uncaptured: nothing to refuse without a waypoint", binding: notAsked, labels: { [UNCAPTURED]: "refuse" }, expect: "" },
+  {
+    name: "uncaptured clients refused although they could go through it",
+    binding: bound,
+    attached: ["Service/shop/web"],
+    labels: { [UNCAPTURED]: "refuse" },
+    expect: `${policy} |  | refuse`,
+  },
+  {
+    name: "uncaptured clients sent through it without a must",
+    binding: bound,
+    labels: { [UNCAPTURED]: "hairpin" },
+    expect: "undefined |  | hairpin",
+  },
   {
     name: "uncaptured clients let in although it is a must",
     binding: bound,
@@ -168,7 +181,7 @@ test("require-waypoint: without a policy a waypoint that goes is no longer told 
 
 test("require-waypoint: with a policy it stays named when its Gateway goes, and comes back whole", () => {
   const m = worldWith({ policies: [authz("shop", "p", TO_WEB)] });
-  assert.deepEqual(told(m), { waypoint: WP, rules: { required: true, missing: "", uncaptured: "refuse" } });
+  assert.deepEqual(told(m), { waypoint: WP, rules: { required: true, missing: "", uncaptured: "hairpin" } });
   m.remove("gateways", "shop/wp");
   const lost = told(m);
   assert.deepEqual(lost.waypoint, WP);
@@ -177,7 +190,7 @@ test("require-waypoint: with a policy it stays named when its Gateway goes, and 
   assert.equal(condition?.type, "istio.io/WaypointBound");
   assert.match(condition.message, /Traffic to this service is refused until then, because AuthorizationPolicy shop\/p is attached to it/);
   m.put("gateways", gateway("shop", "wp"));
-  assert.deepEqual(told(m), { waypoint: WP, rules: { required: true, missing: "", uncaptured: "refuse" } });
+  assert.deepEqual(told(m), { waypoint: WP, rules: { required: true, missing: "", uncaptured: "hairpin" } });
   m.remove("authorizationPolicies", "shop/p");
   assert.deepEqual(told(m), { waypoint: WP, rules: undefined });
 });
@@ -192,7 +205,7 @@ test("require-waypoint: a RequestAuthentication counts as a policy", () => {
     metadata: { namespace: "shop", name: "jwt" },
     spec: { targetRefs: [{ kind: "Service", name: "web" }] },
   };
-  assert.deepEqual(told(worldWith({ authentications: [ra] })).rules, { required: true, missing: "", uncaptured: "refuse" });
+  assert.deepEqual(told(worldWith({ authentications: [ra] })).rules, { required: true, missing: "", uncaptured: "hairpin" });
 });
 
 test("require-waypoint: an AUDIT policy decides nothing and asks for nothing", () => {

@@ -12,6 +12,8 @@ import { type Binding, waypointKey } from "./waypoints.ts";
 export const REQUIRE_WAYPOINT = "ambit.dev/require-waypoint";
 export const UNCAPTURED = "ambit.dev/uncaptured";
 
+const UNCAPTURED_WORDS = ["allow", "refuse", "hairpin"] as const satisfies readonly WaypointRules["uncaptured"][];
+
 export type RequirementQuestion = {
   readonly service: { readonly namespace: string; readonly name: string; readonly labels: Labels; readonly annotations: Labels };
   readonly namespace: NamespaceInfo | undefined;
@@ -70,7 +72,7 @@ export const waypointRequirement = (q: RequirementQuestion): Requirement => {
   const wanted = said(UNCAPTURED, q);
   const required = because !== undefined;
   const missing = required ? whyMissing(q.binding) : "";
-  const uncaptured = wanted === "allow" || (wanted === undefined && !required) ? "allow" : "refuse";
+  const uncaptured = UNCAPTURED_WORDS.find((w) => w === wanted) ?? (wanted !== undefined ? "refuse" : required ? "hairpin" : "allow");
   const hasWaypoint = required || q.binding.kind === "bound";
   const rules = hasWaypoint && (required || uncaptured !== "allow") ? ({ required, missing, uncaptured } as const) : undefined;
   return {
@@ -80,9 +82,9 @@ export const waypointRequirement = (q: RequirementQuestion): Requirement => {
       ...(word === undefined || word === "true" || word === "false"
         ? []
         : [`${REQUIRE_WAYPOINT} is ${JSON.stringify(word)}: want "true" or "false", taken for "true"`]),
-      ...(wanted === undefined || wanted === "allow" || wanted === "refuse"
+      ...(wanted === undefined || UNCAPTURED_WORDS.some((w) => w === wanted)
         ? []
-        : [`${UNCAPTURED} is ${JSON.stringify(wanted)}: want "allow" or "refuse", taken for "refuse"`]),
+        : [`${UNCAPTURED} is ${JSON.stringify(wanted)}: want "hairpin", "refuse" or "allow", taken for "refuse"`]),
     ],
   };
 };

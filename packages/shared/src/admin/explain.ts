@@ -64,7 +64,7 @@ export type ExplainOutbound = {
 /** ztunnel `/explain/inbound?namespace=&pod=&to=ip:port&source=spiffe://…|none&sourceIp=` (source=none: plaintext on 15006) */
 export type ExplainInbound = {
   readonly workload: ExplainWorkload;
-  readonly kind: "forward" | "reject";
+  readonly kind: "forward" | "hairpin" | "reject";
   readonly text: string;
   /** Where the application is dialled. */
   readonly to?: string | undefined;

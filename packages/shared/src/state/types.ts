@@ -72,8 +72,8 @@ export type WaypointRules = {
   readonly required: boolean;
   /** Why it cannot be had now; "" while it can. Nothing reaches a service that requires one meanwhile. */
   readonly missing: string;
-  /** What its endpoints do with clients that come in plaintext, past the waypoint: take them, or refuse them. */
-  readonly uncaptured: "allow" | "refuse";
+  /** What its endpoints do with clients that come in plaintext, past the waypoint: take them, refuse them, or send them through it. */
+  readonly uncaptured: "allow" | "refuse" | "hairpin";
 };
 
 export type Service = {

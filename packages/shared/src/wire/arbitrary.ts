@@ -86,9 +86,9 @@ export const anyService: fc.Arbitrary<Service> = record({
   ingressUseWaypoint: fc.boolean(),
   visibility: fc.constantFrom("PUBLIC" as const, "NAMESPACE" as const),
 }).chain((service) =>
-  maybe(record({ required: fc.boolean(), missing: text, uncaptured: fc.constantFrom("allow" as const, "refuse" as const) })).map(
-    (waypointRules) => (waypointRules === undefined ? service : { ...service, waypointRules }),
-  ),
+  maybe(
+    record({ required: fc.boolean(), missing: text, uncaptured: fc.constantFrom("allow" as const, "refuse" as const, "hairpin" as const) }),
+  ).map((waypointRules) => (waypointRules === undefined ? service : { ...service, waypointRules })),
 );
 
 const anyValueString = (kinds: readonly ("exact" | "prefix" | "suffix" | "template")[]): fc.Arbitrary<StringMatch> =>

@@ -12,6 +12,7 @@ const cases: readonly WaypointRules[] = [
   { required: false, missing: "", uncaptured: "refuse" },
   { required: true, missing: "", uncaptured: "allow" },
   { required: true, missing: "waypoint shop/wp is not ready", uncaptured: "refuse" },
+  { required: true, missing: "", uncaptured: "hairpin" },
   { required: true, missing: "ä".repeat(400), uncaptured: "refuse" },
 ];
 for (const rules of cases)
@@ -21,7 +22,7 @@ for (const rules of cases)
     const read = unwrap(schema.decode(written[0]?.config?.value ?? new Uint8Array()));
     assert.deepEqual(
       { required: read.required, missing: read.missing, uncaptured: read.uncaptured },
-      { ...rules, uncaptured: rules.uncaptured === "refuse" ? 1 : 0 },
+      { ...rules, uncaptured: ["allow", "refuse", "hairpin"].indexOf(rules.uncaptured) },
     );
   });
 

@@ -13,7 +13,7 @@ const TYPE_URL = "type.googleapis.com/ambit.waypoint.v1.WaypointRules";
 type WireRules = { required: boolean; missing: string; uncaptured: number };
 const RULES = table("WaypointRules", { 1: ["required", "bool"], 2: ["missing", "string"], 3: ["uncaptured", "int32"] });
 
-const uncaptured = names<WaypointRules["uncaptured"]>("allow", "refuse");
+const uncaptured = names<WaypointRules["uncaptured"]>("allow", "refuse", "hairpin");
 
 const varint = (n: number): number[] => (n < 0x80 ? [n] : [(n & 0x7f) | 0x80, ...varint(n >>> 7)]);
 

@@ -10,8 +10,9 @@ import type { Exchange, HttpRequest, HttpResponse } from "./message.ts";
 
 /** A caller's connection through its tunnel. The peer is who its certificate says, and nothing else says who it is. */
 export type Connection = {
-  readonly peer: SpiffeId;
-  /** The TCP peer of the tunnel: the caller's pod. */
+  /** undefined: a client outside the mesh, whom a pod of the service sends through us; nothing says who it is. */
+  readonly peer: SpiffeId | undefined;
+  /** The TCP peer of the tunnel: the caller's pod; of a client outside the mesh its own address. */
   readonly source: SocketAddr;
   /** What was asked for: a VIP or a pod IP, and the port. */
   readonly destination: SocketAddr;

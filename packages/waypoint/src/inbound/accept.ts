@@ -7,8 +7,10 @@ import { splice } from "@ambit/shared/copy/splice.ts";
 import { RESCUE } from "@ambit/shared/errors/codes.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import type { TunnelRequest } from "@ambit/shared/hbone/types.ts";
+import { ANONYMOUS_TAKEN, clientBehind, isAnonymous } from "@ambit/shared/hbone/uncaptured.ts";
 import type { Live } from "@ambit/shared/live/store.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
+import { identityOf } from "@ambit/shared/state/types.ts";
 import { linger } from "../bytes/linger.ts";
 import { patience } from "../bytes/patience.ts";
 import { type ByteStream, byteStream } from "../bytes/stream.ts";
@@ -180,6 +182,19 @@ const serveAccepted = async (a: Accepted, d: AcceptDeps): Promise<void> => {
     await serveTcp(io?.release() ?? a.duplex, { connection: a.connection, addressed: lookUp(a, d) ?? addressed, signal: stop.signal }, d);
 };
 
+/**
+ * Who calls: the peer of the tunnel, or a plaintext client whom a pod of the very service sends through us. Nobody else may speak for
+ * others: a caller that could make itself nobody would shake off the policies that name it.
+ */
+const callerOf = (r: TunnelRequest, target: Accepted["target"], d: AcceptDeps): Pick<Connection, "peer" | "source"> | undefined => {
+  if (!isAnonymous(r.headers)) return { peer: r.peer, source: r.remote };
+  const client = clientBehind(r.headers);
+  const isPodOfService =
+    target.kind === "service" &&
+    d.view.endpoints(target.service).some(({ workload: w }) => identityOf(w).uri === r.peer.uri && w.addresses.includes(r.remote.ip));
+  return isPodOfService && client !== undefined ? { peer: undefined, source: client } : undefined;
+};
+
 /** Answers a CONNECT: an HTTP error for what is not ours, else 200 and the connection is served to its end. Never rejects. */
 export const acceptTunnel = async (r: TunnelRequest, d: AcceptDeps): Promise<void> => {
   const target = planFor(r, d);
@@ -188,8 +203,15 @@ export const acceptTunnel = async (r: TunnelRequest, d: AcceptDeps): Promise<voi
     r.reject(RESCUE[target.code].hbone);
     return;
   }
-  const connection: Connection = { peer: r.peer, source: r.remote, destination: { ip: target.destination, port: target.port } };
-  const duplex = r.accept({});
+  const caller = callerOf(r, target, d);
+  if (caller === undefined) {
+    const reason = "it speaks for a client outside the mesh without being a pod of the service";
+    d.log("connect refused", { source: formatSocketAddr(r.remote), peer: r.peer.uri, authority: r.authority, reason });
+    r.reject(RESCUE.DENY.hbone);
+    return;
+  }
+  const connection: Connection = { ...caller, destination: { ip: target.destination, port: target.port } };
+  const duplex = r.accept(caller.peer === undefined ? ANONYMOUS_TAKEN : {});
   try {
     await serveAccepted({ connection, target, duplex }, d);
   } catch (e) {

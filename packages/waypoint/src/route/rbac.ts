@@ -10,7 +10,7 @@ import { asRecord } from "../http/fields.ts";
 import type { HeaderFields } from "../http/message.ts";
 import { normalisePath, splitPath } from "./path.ts";
 
-export type Caller = { readonly peer: SpiffeId; readonly source: SocketAddr; readonly destination: SocketAddr };
+export type Caller = { readonly peer: SpiffeId | undefined; readonly source: SocketAddr; readonly destination: SocketAddr };
 
 /** A policy that could not be compiled is missing: the service denies while there is one. */
 export const policySet = (s: Pick<WaypointService, "policies" | "brokenPolicies">): PolicySet => ({

@@ -1,7 +1,7 @@
 // Which labels does a waypoint's metric carry? (istio_stats, reporter="waypoint"; waypoint-l7 section 5.1)
 
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
-import { destinationLabels, SOURCE_LABELS, serviceLabels, sourceLabels } from "@ambit/shared/proxy/labels.ts";
+import { destinationLabels, known, SOURCE_LABELS, serviceLabels, sourceLabels } from "@ambit/shared/proxy/labels.ts";
 import { identityOf, type Workload } from "@ambit/shared/state/types.ts";
 
 /** In Istio's order. */
@@ -36,7 +36,7 @@ export type TcpLabel = (typeof TCP_LABELS)[number];
 export type HttpLabel = TcpLabel | "response_code" | "grpc_response_status";
 
 export type TrafficEnds = {
-  readonly peer: SpiffeId;
+  readonly peer: SpiffeId | undefined;
   /** The caller's workload, found by its address. */
   readonly source: Workload | undefined;
   readonly destination: Workload | undefined;
@@ -45,16 +45,16 @@ export type TrafficEnds = {
 
 export const tcpLabels = ({ peer, source, destination, service }: TrafficEnds, flags: string): Record<TcpLabel, string> => ({
   reporter: "waypoint",
-  ...sourceLabels(source, peer.uri),
+  ...sourceLabels(source, peer?.uri),
   source_canonical_revision: source === undefined || source.canonicalRevision === "" ? "latest" : source.canonicalRevision,
   // From the certificate, not the address: it cannot be claimed.
-  source_workload_namespace: peer.namespace,
+  source_workload_namespace: known(peer?.namespace ?? source?.namespace),
   ...destinationLabels(destination, destination && identityOf(destination).uri),
   ...serviceLabels(service),
   request_protocol: "tcp",
   response_flags: flags,
-  // A caller reaches a waypoint through its mTLS tunnel only.
-  connection_security_policy: "mutual_tls",
+  // A caller reaches a waypoint through its mTLS tunnel only; a client outside the mesh came to the tunnel in plaintext.
+  connection_security_policy: peer === undefined ? "unknown" : "mutual_tls",
 });
 
 export type HttpResult = { readonly grpc: boolean; readonly status: number; readonly grpcStatus: string; readonly flags: string };

@@ -58,7 +58,7 @@ export const createTelemetry = (d: TelemetryDeps): Telemetry => {
     return {
       peer: c.peer,
       // An address may have a new owner already; the certificate says whose connection this is.
-      source: source !== undefined && identityOf(source).uri === c.peer.uri ? source : undefined,
+      source: source !== undefined && (c.peer === undefined || identityOf(source).uri === c.peer.uri) ? source : undefined,
       destination: u?.workload,
       service: { namespace: service.namespace, hostname: service.hostname, name },
     };

@@ -11,6 +11,8 @@ import { testAuthority } from "@ambit/shared/ca/fixture.ts";
 import { MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
 import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
+import type { TunnelHeaders, TunnelStream } from "@ambit/shared/hbone/types.ts";
+import { anonymousClient, isAnonymous } from "@ambit/shared/hbone/uncaptured.ts";
 import { type SpiffeId, spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { WaypointService } from "@ambit/shared/route/types.ts";
 import { envFrom } from "@ambit/shared/runtime/env.ts";
@@ -135,6 +137,9 @@ const mesh = async (o: { reviewsPort: number; peerHbonePort: number; expect?: st
     pushService,
     apply,
     start: () => synced.resolve(),
+    /** As somebody else than `web`, with headers in the CONNECT. */
+    tunnelAs: (self: SpiffeId, authority: string, headers: TunnelHeaders): Promise<TunnelStream> =>
+      pool.connect({ self, expect: [WAYPOINT], to: { ip: ip("127.0.0.1"), port: app.ports.hbone }, from: "" }, { authority, headers }),
     tunnel: async (authority: string): Promise<Duplex> =>
       (
         await pool.connect(
@@ -245,6 +250,30 @@ test("a backend with another identity than the workload's is not spoken to", asy
   await until(async () => (await ready(m.app.ports.readiness)) === 200);
   const answer = await overTunnel(await m.tunnel(`${VIP}:80`));
   assert.deepEqual([answer.status, answer.body, peers.length], [503, "the backend is not who it must be", 0]);
+});
+
+test("a pod of the service may send a client through that nobody knows; nobody else may make himself nobody", async (t) => {
+  await using server = await backend(echo);
+  const holder: Holder = { certs: undefined };
+  const tunnels = await destination(t, holder, { id: REVIEWS, peers: [] });
+  await using m = await mesh({ reviewsPort: server.port, peerHbonePort: tunnels.address.port });
+  holder.certs = m.certs;
+  m.start();
+  await until(async () => (await ready(m.app.ports.readiness)) === 200);
+  const client = anonymousClient({ ip: ip("192.0.2.9"), port: 5 });
+  const asClient = async () => {
+    const tunnel = await m.tunnelAs(REVIEWS, `${VIP}:80`, client);
+    assert.equal(isAnonymous(tunnel.headers), true, "the answer says how the client is taken");
+    return overTunnel(tunnel.stream);
+  };
+  const got = JSON.parse((await asClient()).body);
+  assert.deepEqual([got.headers["x-forwarded-for"], got.headers["x-forwarded-client-cert"]], ["192.0.2.9", undefined]);
+
+  const anybody = { clauses: [{ matches: [{ ...EMPTY_MATCH, principals: [{ kind: "presence" as const }] }] }] };
+  m.pushService({ policies: [policy({ name: "members", action: "ALLOW", rules: [anybody] })] });
+  assert.equal((await asClient()).status, 403, "it has no identity, not the pod's");
+  assert.equal((await overTunnel((await m.tunnelAs(REVIEWS, `${VIP}:80`, {})).stream)).status, 200, "the pod itself has one");
+  await assert.rejects(m.tunnelAs(WEB, `${VIP}:80`, client), (e: unknown) => e instanceof MeshError && e.status === 401);
 });
 
 test("what is not owned is refused; a resource that cannot be read is refused and the old one stays", async () => {

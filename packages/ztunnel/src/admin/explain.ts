@@ -117,7 +117,7 @@ const planFor = (s: ExplainSources, r: AdminRequest, workload: Workload): Inboun
   const from = requiredParam(r, "source");
   const remote = { ip: readParam("sourceIp", parseIp(requiredParam(r, "sourceIp"))), port: 0 };
   const asked = parseSocketAddr(to);
-  if (from === "none") return planPassthrough(s.view, { workload, remote, to: readParam("to", asked) });
+  if (from === "none") return planPassthrough(s.view, { workload, remote, to: readParam("to", asked) }, s.random);
   const own = asked.ok && workload.addresses.includes(asked.value.ip) ? asked.value.ip : (workload.addresses[0] ?? remote.ip);
   const peer = readParam("source", parseSpiffeId(from));
   return planInbound(s.view, {
@@ -131,15 +131,25 @@ const planFor = (s: ExplainSources, r: AdminRequest, workload: Workload): Inboun
   });
 };
 
+const inboundText = (plan: InboundPlan | PassthroughPlan): string => {
+  switch (plan.kind) {
+    case "forward":
+      return `forwarded to the application at ${formatSocketAddr(plan.to)}${plan.as === undefined ? "" : `, which sees ${plan.as} as its client`}`;
+    case "hairpin":
+      return `sent through the service's waypoint ${plan.tunnel.workload?.uid} at ${formatSocketAddr(plan.to)}, asking for ${plan.tunnel.authority}, as a client that nobody knows`;
+    case "reject":
+      return `refused: ${plan.detail}`;
+  }
+};
+
 /** `?namespace=&pod=&to=ip:port&source=spiffe://…|none&sourceIp=`; source=none is plaintext, through 15006. */
 export const explainInbound = (s: ExplainSources, r: AdminRequest): ExplainInbound => {
   const workload = servedPod(s, r);
   const plan = planFor(s, r, workload);
-  const as = plan.kind === "forward" && plan.as !== undefined ? `, which sees ${plan.as} as its client` : "";
   return {
     workload: explainWorkload(workload),
     kind: plan.kind,
-    text: plan.kind === "forward" ? `forwarded to the application at ${formatSocketAddr(plan.to)}${as}` : `refused: ${plan.detail}`,
+    text: inboundText(plan),
     to: "to" in plan && plan.to !== undefined ? formatSocketAddr(plan.to) : undefined,
     code: plan.kind === "reject" ? plan.code : undefined,
     verdict: verdictOf(s, workload, plan),

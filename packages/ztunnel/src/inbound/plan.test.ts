@@ -265,10 +265,8 @@ const plaintext = [
 ];
 for (const c of plaintext)
   test(`passthrough: ${c.name}`, () => {
-    const plan = planPassthrough(view({ policies: c.policies }), {
-      workload: US,
-      remote: unwrap(parseSocketAddr("10.0.0.9:1234")),
-      to: unwrap(parseSocketAddr(c.to)),
-    });
-    assert.equal(plan.kind === "reject" ? `${plan.code}: ${plan.detail}` : `${plan.to.ip} ${plan.to.port} as ${plan.as}`, c.expect);
+    const connection = { workload: US, remote: unwrap(parseSocketAddr("10.0.0.9:1234")), to: unwrap(parseSocketAddr(c.to)) };
+    const plan = planPassthrough(view({ policies: c.policies }), connection, () => 0);
+    const text = plan.kind === "forward" ? `${plan.to.ip} ${plan.to.port} as ${plan.as}` : plan.kind;
+    assert.equal(plan.kind === "reject" ? `${plan.code}: ${plan.detail}` : text, c.expect);
   });

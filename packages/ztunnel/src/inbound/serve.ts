@@ -7,6 +7,7 @@ import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
 import { type Meter, splice } from "@ambit/shared/copy/splice.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { formatBaggage, parseBaggage } from "@ambit/shared/hbone/headers.ts";
+import type { TunnelPool } from "@ambit/shared/hbone/types.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
@@ -24,6 +25,8 @@ import { encodeProxyHeader } from "./proxy-header.ts";
 import type { IncomingRequest, Joined } from "./types.ts";
 
 export type InboundDeps = {
+  /** To the waypoints of the pod's own services, for clients outside the mesh; absent: those are refused where they would need it. */
+  readonly pool?: Pick<TunnelPool, "connect"> | undefined;
   readonly view: MeshView;
   readonly reports: ConnectionReports;
   readonly world: World;
@@ -111,7 +114,7 @@ const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> =
     s.record.end(error);
     return;
   }
-  const stream = s.request.accept(deps.responseBaggage ? { baggage: formatBaggage(baggageOf(s.workload)) } : {});
+  const stream = s.request.open(deps.responseBaggage ? { baggage: formatBaggage(baggageOf(s.workload)) } : {});
   const end = await splice(stream, app, { forward: s.record.fromClient, backward: s.record.fromServer, signal: s.abort.signal });
   s.record.end(end.why === "closed" ? undefined : asMeshError(end.why === "aborted" ? end.reason : end.error, "CONNECT"));
 };

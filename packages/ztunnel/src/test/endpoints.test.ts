@@ -9,19 +9,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { EMPTY_MATCH, type Policy } from "@ambit/shared/authz/types.ts";
+import { workloadCert } from "@ambit/shared/ca/workload-cert.ts";
+import { serveTunnels } from "@ambit/shared/hbone/accept.ts";
+import type { TunnelRequest } from "@ambit/shared/hbone/types.ts";
+import { ANONYMOUS_TAKEN, clientBehind, isAnonymous } from "@ambit/shared/hbone/uncaptured.ts";
+import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { inNetns } from "@ambit/shared/linux/netns.ts";
-import { aPort, aService, aWorkload, ip, waypointByHost } from "@ambit/shared/state/fixtures.ts";
+import { listenSocket } from "@ambit/shared/linux/socket.ts";
+import { unwrap } from "@ambit/shared/runtime/result.ts";
+import { realWorld } from "@ambit/shared/runtime/run.ts";
+import { aPort, aService, aWorkload, ip, waypointByHost, waypointByIp } from "@ambit/shared/state/fixtures.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
-import { createTestCa, createTestController } from "./mesh.ts";
+import { createTestCa, createTestController, issue } from "./mesh.ts";
 import { createTestNet, cutOf, dialFrom, readToEnd, refusal, serveIn, type TestPod } from "./net.ts";
 import { ask, createTestNodes, type TestNode } from "./node.ts";
 
-const PODS = ["client", "near", "other", "far", "away", "plain", "blocked"] as const;
+const PODS = ["client", "near", "other", "far", "away", "plain", "blocked", "waypoint"] as const;
 const net = createTestNet(PODS);
 const pods = Object.fromEntries(PODS.map((name) => [name, net.pod(name)])) as Record<(typeof PODS)[number], TestPod>;
-const { client, near, other, far, away, plain, blocked } = pods;
+const { client, near, other, far, away, plain, blocked, waypoint } = pods;
 const dir = mkdtempSync(join(tmpdir(), "ambit-e-"));
-const controller = createTestController(createTestCa());
+const ca = createTestCa();
+const controller = createTestController(ca);
 const nodes = createTestNodes(dir, controller);
 
 const workload = (p: TestPod, over: Partial<Workload> = {}): Workload =>
@@ -242,6 +251,53 @@ describe("endpoints", { timeout: 90_000 }, () => {
     const text = "x".repeat(1 << 20);
     assert.equal(await echoed(far, away.v4, 8080, text), `away:${text}`);
     assert.ok(carried(away) - before > 2 << 20);
+  });
+
+  test("a plaintext client is sent through the service's waypoint as nobody, or nowhere", async () => {
+    const asked: TunnelRequest[] = [];
+    let honest = true;
+    let received = 0;
+    const id = spiffeId("cluster.local", "ns", "waypoint");
+    const at = { netns: waypoint.netns.fd, family: "ipv6", v6only: false, reuseAddr: true, bind: { ip: "::", port: 15008 } } as const;
+    const tunnels = await serveTunnels({
+      listen: { fd: listenSocket(at) },
+      certs: () => unwrap(workloadCert(id, issue(ca, id))),
+      trustDomain: "cluster.local",
+      onRequest: (request) => {
+        asked.push(request);
+        const stream = request.accept(honest ? ANONYMOUS_TAKEN : {});
+        stream.on("error", () => {});
+        stream.on("data", (chunk: Buffer) => {
+          received += chunk.length;
+          stream.write(`waypoint:${chunk}`);
+        });
+        stream.on("end", () => stream.end());
+      },
+      world: realWorld(),
+      log: () => undefined,
+    });
+    closing.push(tunnels);
+    await controller.push({
+      services: [
+        aService("guarded", "10.96.9.9", {
+          waypoint: waypointByIp(waypoint.v4),
+          waypointRules: { required: true, missing: "", uncaptured: "hairpin" },
+        }),
+      ],
+      workloads: [workload(waypoint), workload(other, serving("guarded"))],
+    });
+    assert.equal(await echoed(plain, other.v4, 8080), "waypoint:hello");
+    const [request] = asked;
+    assert.deepEqual([request?.authority, request?.peer.serviceAccount], ["10.96.9.9:80", "other"]);
+    assert.ok(request !== undefined && isAnonymous(request.headers));
+    assert.equal(clientBehind(request.headers)?.ip, plain.v4);
+
+    honest = false;
+    received = 0;
+    assert.equal(await refusal(plain, other.v4, 8080), "ECONNRESET");
+    assert.equal(received, 0, "who would take the client for the pod is sent nothing");
+    await nodes.logged(/one\t.*direction="inbound".*would take a plaintext client for this pod/);
+    await controller.push({ workloads: [workload(other)] });
   });
 
   test("a service that must have its waypoint is not reached while that is missing", async () => {

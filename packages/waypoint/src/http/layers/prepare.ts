@@ -24,7 +24,8 @@ const forwarded = (ctx: RequestCtx, d: PrepareDeps): HeaderFields => {
   const before = joined(h, "x-forwarded-for");
   const { ip } = ctx.connection.source;
   h = withField(h, "x-forwarded-for", before === undefined ? ip : `${before},${ip}`);
-  return [...h, ["x-forwarded-client-cert", `By=${d.self};URI=${ctx.connection.peer.uri}`]];
+  const { peer } = ctx.connection;
+  return peer === undefined ? h : [...h, ["x-forwarded-client-cert", `By=${d.self};URI=${peer.uri}`]];
 };
 
 /** The path that policies, routes and the backend see is one and the same. */

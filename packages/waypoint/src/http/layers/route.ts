@@ -34,7 +34,7 @@ const planFor = (ctx: RequestCtx, d: RouteDeps): PlannedRequest =>
       headers: ctx.request.headers,
       header: headerOf(ctx.request),
     },
-    context: { callerNamespace: ctx.connection.peer.namespace, regex: d.patterns.matcher },
+    context: { callerNamespace: ctx.connection.peer?.namespace, regex: d.patterns.matcher },
     random: d.world.random(),
   });
 

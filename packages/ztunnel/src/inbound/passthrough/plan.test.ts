@@ -25,9 +25,11 @@ type Case = {
   readonly from?: string;
   readonly port?: number;
   readonly policies?: readonly Policy[];
+  readonly noWaypoint?: boolean;
   readonly expect: string;
 };
 const refuse: WaypointRules = { required: true, missing: "", uncaptured: "refuse" };
+const hairpin: WaypointRules = { ...refuse, uncaptured: "hairpin" };
 const REFUSED = `DENY: service ${KEY} takes no plaintext past its waypoint: the client is not in the mesh (ambit.dev/uncaptured)`;
 const cases: readonly Case[] = [
   { name: "no rules: as in Istio", expect: "10.0.0.2:8080" },
@@ -36,6 +38,25 @@ const cases: readonly Case[] = [
   { name: "refused also while the waypoint is missing", rules: { ...refuse, missing: "gone" }, expect: REFUSED },
   { name: "a port that the service does not have", rules: refuse, port: 9090, expect: "10.0.0.2:9090" },
   { name: "from the waypoint itself", rules: refuse, from: "10.0.0.5", expect: "10.0.0.2:8080" },
+  {
+    name: "sent through the waypoint, for the VIP and the service's port",
+    rules: hairpin,
+    expect: "10.0.0.5:15008 for 10.96.0.1:80 of wp",
+  },
+  { name: "hairpin: from the waypoint itself no further", rules: hairpin, from: "10.0.0.5", expect: "10.0.0.2:8080" },
+  { name: "hairpin: a port that the service does not have", rules: hairpin, port: 9090, expect: "10.0.0.2:9090" },
+  {
+    name: "hairpin: while the waypoint is missing",
+    rules: { ...hairpin, missing: "waypoint ns/wp does not exist" },
+    expect: `WAYPOINT_UNAVAILABLE: service ${KEY} is reached through its waypoint only: waypoint ns/wp does not exist`,
+  },
+  {
+    name: "hairpin: the waypoint has no instance",
+    rules: hairpin,
+    noWaypoint: true,
+    expect: `WAYPOINT_UNAVAILABLE: service ${KEY} cannot send a plaintext client through its waypoint: the waypoint ns/${WAYPOINT_HOST} has no ready instance (no-endpoints)`,
+  },
+  { name: "hairpin: STRICT comes first", rules: hairpin, policies: [STRICT], expect: "DENY: explicitly denied by: ns/strict (rule 0)" },
   { name: "STRICT comes first", rules: refuse, policies: [STRICT], expect: "DENY: explicitly denied by: ns/strict (rule 0)" },
 ];
 
@@ -52,13 +73,23 @@ for (const c of cases)
         }),
       },
       { kind: "workload", workload: US },
-      { kind: "workload", workload: aWorkload("wp", "10.0.0.5", { services: { [`ns/${WAYPOINT_HOST}`]: [] } }) },
+      ...(c.noWaypoint === true
+        ? []
+        : [
+            {
+              kind: "workload" as const,
+              workload: aWorkload("wp", "10.0.0.5", { serviceAccount: "wp", services: { [`ns/${WAYPOINT_HOST}`]: [] } }),
+            },
+          ]),
       ...(c.policies ?? []).map((policy) => ({ kind: "policy" as const, policy })),
     ]);
-    const plan = planPassthrough(store.view, {
+    const connection = {
       workload: US,
       remote: { ip: ip(c.from ?? "10.0.0.9"), port: 1 },
       to: { ip: ip("10.0.0.2"), port: c.port ?? 8080 },
-    });
-    assert.equal(plan.kind === "forward" ? `${plan.to.ip}:${plan.to.port}` : `${plan.code}: ${plan.detail}`, c.expect);
+    };
+    const plan = planPassthrough(store.view, connection, () => 0);
+    const to = plan.kind === "reject" ? `${plan.code}: ${plan.detail}` : `${plan.to.ip}:${plan.to.port}`;
+    const via = plan.kind === "hairpin" ? ` for ${plan.tunnel.authority} of ${plan.tunnel.expect.map((id) => id.serviceAccount)}` : "";
+    assert.equal(`${to}${via}`, c.expect);
   });
