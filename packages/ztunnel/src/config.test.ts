@@ -63,12 +63,18 @@ test("roots, tokens, headers and metadata", () => {
 });
 
 test("every mistake is told at once", () => {
-  const config = read({ XDS_ADDRESS: "nowhere", KEEPALIVE_TIME: "long", RUST_LOG: "loud", PROXY_MODE: "dedicated", COMPLIANCE_POLICY: "fips-140-2" });
+  const config = read({
+    XDS_ADDRESS: "nowhere",
+    KEEPALIVE_TIME: "long",
+    RUST_LOG: "loud",
+    PROXY_MODE: "dedicated",
+    COMPLIANCE_POLICY: "fips-140-2",
+  });
   assert.deepEqual(!config.ok && config.error.split("; "), [
     'XDS_ADDRESS="nowhere": want https://host:port',
     'KEEPALIVE_TIME="long": want a duration such as "10s" or "1h30m"',
     'RUST_LOG="loud": "loud" is not a log level: want debug, info, warn, error or off, or scope=level',
     'COMPLIANCE_POLICY="fips-140-2": the OpenSSL that we run on is not a FIPS 140 validated module: want pqc, or leave it unset',
-    'PROXY_MODE="dedicated": want one of shared',
+    one ztunnel serves its whole node (shared), one per pod (dedicated) is not supported,
   ]);
 });

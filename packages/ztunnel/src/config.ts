@@ -8,8 +8,8 @@ import {
   proxyEnvironment,
   type ServerConfig,
 } from "@ambit/shared/proxy/environment.ts";
-import { bool, durationMs, type Env, integer, oneOf, type Parser, text } from "@ambit/shared/runtime/env.ts";
-import { allOf, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
+import { bool, durationMs, type Env, integer, type Parser, text } from "@ambit/shared/runtime/env.ts";
+import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { type DnsConfig, dnsConfig } from "./dns/config.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
 import { type ThreadSetting, threadSetting } from "./thread/count.ts";
@@ -47,6 +47,12 @@ export type ZtunnelConfig = ProxyEnvironment & {
 /** A path when it looks like one, as Istio reads it; else the token itself. */
 const tokenOf: Parser<Token> = (value) => ok(/^\.{0,2}\//.test(value) ? { kind: "file", path: value } : { kind: "literal", token: value });
 
+/** The file of the mesh's configuration, as Istio mounts it. */
+export const MESH_CONFIG_PATH = "./etc/istio/config/mesh";
+
+/** How many threads a proxy's configuration asks for: Istio has no variable for it, but PROXY_CONFIG's `concurrency`. */
+export const CONCURRENCY = "AMBIT_CONCURRENCY";
+
 const DEFAULT_ZDS = "/var/run/ztunnel/ztunnel.sock";
 
 const server = (env: Env, which: "XDS" | "CA"): Result<ServerWithHeaders> =>
@@ -76,6 +82,7 @@ const sockets = (env: Env): Result<SocketConfig> =>
       interval: env.optional("KEEPALIVE_INTERVAL", durationMs, 180_000),
       retries: env.optional("KEEPALIVE_RETRIES", integer(1, 127), 9),
       userTimeout: env.optional("USER_TIMEOUT_ENABLED", bool, false),
+      originalSource: env.optional("ENABLE_ORIG_SRC", bool, true),
     }),
     (v) => ({
       mark: v.mark,
@@ -90,13 +97,37 @@ const sockets = (env: Env): Result<SocketConfig> =>
         : undefined,
       userTimeoutMs: v.userTimeout ? v.time + v.retries * v.interval : undefined,
       connectTimeoutMs: 10_000,
+      originalSource: v.originalSource,
     }),
   );
 
 // What this ztunnel cannot be told to do, so that nobody believes that it does.
+const only =
+  (wanted: string, sentence: string): Parser<string> =>
+  (value) =>
+    value === wanted ? ok(value) : err(sentence);
+const never =
+  (sentence: string): Parser<never> =>
+  () =>
+    err(sentence);
+
+const FROM_CONTROLLER = "the mesh's state comes from a controller, not from a file (`ambit up` runs one on this machine)";
+
 const unsupported = (env: Env): Result<unknown> =>
   allOf({
-    mode: env.optional("PROXY_MODE", oneOf("shared"), "shared"),
+    mode: env.optional(
+      "PROXY_MODE",
+      only("shared", "one ztunnel serves its whole node (shared), one per pod (dedicated) is not supported"),
+      "",
+    ),
+    workload: env.optional("PROXY_WORKLOAD_INFO", never("only a ztunnel for one pod would be told of it, which is not supported"), ""),
+    proxy: env.optional("ENABLE_PROXY", only("true", "a ztunnel that is no proxy has nothing to do"), ""),
+    fakeCa: env.optional("FAKE_CA", only("false", "certificates come from a CA, made-up ones would be trusted by nobody"), ""),
+    localPath: env.optional("LOCAL_XDS_PATH", never(FROM_CONTROLLER), ""),
+    local: env.optional("LOCAL_XDS", never(FROM_CONTROLLER), ""),
+    stream: env.optional("HTTP2_STREAM_WINDOW_SIZE", only("4194304", "it is fixed at 4194304 (4 MiB), as Istio's default"), ""),
+    connection: env.optional("HTTP2_CONNECTION_WINDOW_SIZE", only("16777216", "it is fixed at 16777216 (16 MiB), as Istio's default"), ""),
+    frame: env.optional("HTTP2_FRAME_SIZE", only("1048576", "it is fixed at 1048576 (1 MiB), as Istio's default"), ""),
   });
 
 /** Reads every variable and reports every mistake. */
@@ -118,6 +149,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       localShortcut: env.optional("AMBIT_LOCAL_SHORTCUT", bool, true),
       dns: dnsConfig(env),
       threads: env.optional("ZTUNNEL_WORKER_THREADS", threadSetting, undefined),
+      concurrency: env.optional(CONCURRENCY, integer(0, 1_024), undefined),
       cpuLimit: env.optional("ZTUNNEL_CPU_LIMIT", integer(1, 100_000), undefined),
       drainMs: drainMs(env),
       proxy: proxyEnvironment(env, "RUST_LOG"),
@@ -138,7 +170,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       responseBaggage: v.responseBaggage,
       localShortcut: v.localShortcut,
       dns: v.dns,
-      threads: { setting: v.threads, cpuLimit: v.cpuLimit, concurrency: undefined },
+      threads: { setting: v.threads, cpuLimit: v.cpuLimit, concurrency: v.concurrency },
       drainMs: v.drainMs,
     }),
   );

@@ -17,6 +17,7 @@ const config: SocketConfig = {
   keepalive: undefined,
   userTimeoutMs: undefined,
   connectTimeoutMs: 1_000,
+  originalSource: true,
 };
 const nobody = { ip: ip("127.0.0.1"), port: 9 };
 

@@ -19,6 +19,8 @@ export type SocketConfig = {
   readonly keepalive: Keepalive | undefined;
   readonly userTimeoutMs: number | undefined;
   readonly connectTimeoutMs: number;
+  /** Applications see their callers' addresses; false: the pod's own (ENABLE_ORIG_SRC). */
+  readonly originalSource: boolean;
 };
 
 export type DialOptions = {
@@ -92,7 +94,7 @@ export const createListener = (
 const socketFd = (netns: number, config: SocketConfig, { to, from }: { to: SocketAddr; from: Ip | undefined }): number => {
   const family = isV4(to.ip) ? "ipv4" : "ipv6";
   const common = { netns, family, mark: config.mark } as const;
-  if (from === undefined || isV4(from) !== isV4(to.ip)) return socketIn(common);
+  if (!config.originalSource || from === undefined || isV4(from) !== isV4(to.ip)) return socketIn(common);
   return socketIn({ ...common, transparent: true, freebind: true, bind: { ip: from, port: 0 } });
 };
 
