@@ -75,6 +75,6 @@ test("every mistake is told at once", () => {
     'KEEPALIVE_TIME="long": want a duration such as "10s" or "1h30m"',
     'RUST_LOG="loud": "loud" is not a log level: want debug, info, warn, error or off, or scope=level',
     'COMPLIANCE_POLICY="fips-140-2": the OpenSSL that we run on is not a FIPS 140 validated module: want pqc, or leave it unset',
-    one ztunnel serves its whole node (shared), one per pod (dedicated) is not supported,
+    'PROXY_MODE="dedicated": one ztunnel serves its whole node (shared), one per pod (dedicated) is not supported',
   ]);
 });
