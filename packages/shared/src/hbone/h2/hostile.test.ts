@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { test } from "node:test";
+import { realWorld } from "../../runtime/run.ts";
+import type { World } from "../../runtime/world.ts";
 import { type CodeName, codeName, FLAG, FRAME } from "./codes.ts";
 import type { Field } from "./fields.ts";
-import { type Cleaner, dial, dialSession, listen, serve, session, type TestSession, type TestStream, text } from "./fixture.ts";
+import { type Cleaner, dial, dialSession, echo, listen, serve, session, type TestSession, type TestStream, text } from "./fixture.ts";
 import {
   FRAME_HEADER,
   headersFrames,
@@ -447,4 +449,64 @@ test("the peer's stream limit is kept before anything is sent", { timeout: 10_00
   const { client } = await dialSession(t, port);
   client.connect("10.0.0.9:80", {}, () => undefined).on("error", () => undefined);
   assert.throws(() => client.connect("10.0.0.9:80", {}, () => undefined), { refused: true });
+});
+
+/** Ten seconds are none. */
+const hasty: World = { ...realWorld(), sleep: (ms, signal) => realWorld().sleep(ms === 10_000 ? 20 : ms, signal) };
+
+test("a peer that never acknowledges our settings is told so; one that does stays", { timeout: 10_000 }, async (t) => {
+  const { port } = await serve(t, echo, { world: hasty });
+  const silent = await dial(t, port);
+  const heard = hear(silent);
+  silent.write(Buffer.concat([PREFACE, settingsFrame(new Map())]));
+  const last = frames(await heard).find((f) => f.type === FRAME.GOAWAY);
+  assert.equal(codeName(last?.payload.readUInt32BE(4) ?? -1), "SETTINGS_TIMEOUT");
+  const { client } = await dialSession(t, port);
+  await hasty.sleep(60);
+  assert.equal(await client.ping(), true);
+});
+
+test("leaving takes two GOAWAYs: the first names no stream, the second, after a round trip, the last one taken", {
+  timeout: 10_000,
+}, async (t) => {
+  const { port, sessions } = await victim(t);
+  const socket = await dial(t, port);
+  const heard: Buffer[] = [];
+  socket.on("data", (c: Buffer) => heard.push(c));
+  socket.write(after(request(1)));
+  const mine = sessions[0] as TestSession;
+  await once(mine, "request");
+  mine.close();
+  const goaways = (): number[] =>
+    frames(Buffer.concat(heard))
+      .filter((f) => f.type === FRAME.GOAWAY)
+      .map((f) => f.payload.readUInt32BE(0));
+  while (goaways().length === 0) await once(socket, "data");
+  assert.deepEqual(goaways(), [0x7fffffff]);
+  // It had not seen the first one yet; then it answers the PING.
+  socket.write(request(3));
+  await once(mine, "request");
+  const ping = frames(Buffer.concat(heard)).find((f) => f.type === FRAME.PING);
+  assert.ok(ping !== undefined);
+  socket.write(pingFrame(ping.payload, "ack"));
+  while (goaways().length === 1) await once(socket, "data");
+  assert.deepEqual(goaways(), [0x7fffffff, 3]);
+  socket.write(request(5));
+  while (resets(Buffer.concat(heard)).length === 0) await once(socket, "data");
+  assert.deepEqual(resets(Buffer.concat(heard)), ["5 REFUSED_STREAM"]);
+});
+
+test("a peer that does not answer the PING of the first GOAWAY gets the second one all the same", { timeout: 10_000 }, async (t) => {
+  const { port, sessions } = await victim(t);
+  const socket = await dial(t, port);
+  const heard = hear(socket);
+  socket.write(after());
+  const mine = sessions[0] as TestSession;
+  await once(mine, "settings");
+  mine.close();
+  const last = frames(await heard).filter((f) => f.type === FRAME.GOAWAY);
+  assert.deepEqual(
+    last.map((f) => f.payload.readUInt32BE(0)),
+    [0x7fffffff, 0],
+  );
 });
