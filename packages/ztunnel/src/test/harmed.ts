@@ -50,15 +50,28 @@ parentPort?.on("message", (message: ToThread | Harm) => {
 });
 
 /** Threads that can be harmed, by number. */
-export const harmable = (): { readonly spawn: Spawn; harm(thread: number, harm: Harm): void } => {
+export const harmable = (): { readonly spawn: Spawn; harm(thread: number, harm: Harm): void; said(): number } => {
   const processes = new Map<number, ThreadProcess>();
   const spawn = spawnFrom(new URL(import.meta.url));
+  let messages = 0;
   return {
     spawn: (setup, events) => {
-      const made = spawn(setup, events);
+      const onMessage = (message: FromThread): void => {
+        messages++;
+        events.onMessage(message);
+      };
+      const made = spawn(setup, { ...events, onMessage });
       processes.set(setup.index, made);
-      return made;
+      return {
+        ...made,
+        post: (message, transfer) => {
+          messages++;
+          made.post(message, transfer);
+        },
+      };
     },
+    /** Messages between the control thread and its data threads, both ways. */
+    said: () => messages,
     harm: (thread, harm) => {
       const process = processes.get(thread);
       if (process === undefined) throw new Error(`there is no thread ${thread}`);

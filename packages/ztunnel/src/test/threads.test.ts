@@ -19,12 +19,12 @@ import { createTestNet, dialFrom, readToEnd, serveIn, type TestPod } from "./net
 import { ask, createTestNodes, type TestNode } from "./node.ts";
 
 const PORT = 8080;
-const net = createTestNet(["client", "server", "plain"]);
-const [client, server, plain] = ["client", "server", "plain"].map(net.pod) as [TestPod, TestPod, TestPod];
+const net = createTestNet(["client", "server", "plain", "other"]);
+const [client, server, plain, other] = ["client", "server", "plain", "other"].map(net.pod) as [TestPod, TestPod, TestPod, TestPod];
 const dir = mkdtempSync(join(tmpdir(), "ambit-threads-"));
 const ca = createTestCa();
 const controller = createTestController(ca);
-const { spawn, harm } = harmable();
+const { spawn, harm, said } = harmable();
 const nodes = createTestNodes(dir, controller, spawn);
 
 const metrics = async (node: TestNode): Promise<string> => (await fetch(`http://127.0.0.1:${node.app.ports.stats}/metrics`)).text();
@@ -155,6 +155,24 @@ describe("data threads", { timeout: 60_000 }, () => {
     await until("ready again", async () => (await readiness(node)) === "ready\n");
   });
 
+  test("without SO_REUSEPORT all threads accept from one socket", async () => {
+    net.capture(other);
+    await controller.push({ workloads: [aWorkload(other.name, other.v4, { addresses: [ip(other.v4)], serviceAccount: other.name })] });
+    const single = await createTestNodes(dir, controller).start("single", [other], { ZTUNNEL_WORKER_THREADS: "2", INPOD_PORT_REUSE: "false" });
+    const ask = async (text: string): Promise<string> => {
+      const socket = await dialFrom(other, server.v4, PORT);
+      socket.end(text);
+      return readToEnd(socket);
+    };
+    try {
+      const texts = Array.from({ length: 40 }, (_, i) => `one socket ${i}`);
+      assert.deepEqual(await Promise.all(texts.map(ask)), texts);
+      assert.equal(await readiness(single), "ready\n");
+    } finally {
+      await single.stop();
+    }
+  });
+
   test("log levels reach the threads, also those that start later", async () => {
     const set = (query: string): Promise<Response> => fetch(`http://127.0.0.1:${node.app.ports.admin}/logging${query}`, { method: "POST" });
     assert.equal((await set("?level=access=off")).status, 200);
@@ -173,19 +191,35 @@ describe("data threads", { timeout: 60_000 }, () => {
   test("a scrape of 10 000 label sets stops no data thread", async (t) => {
     for (const thread of [0, 1]) harm(thread, { harm: "count", family: "test_label_sets_total", sets: 5_000 });
     await until("all is counted", async () => sum(await metrics(node), "test_label_sets_total") === 5_000 * 4_999);
-    nodes.forget();
-    for (const thread of [0, 1]) harm(thread, { harm: "watch" });
+    /** The longest time, in milliseconds, that an event loop stood still while the work was done. */
+    const longestDuring = async (work: () => Promise<unknown>): Promise<number> => {
+      for (const thread of [0, 1]) harm(thread, { harm: "watch" });
+      await node.app.settled();
+      await work();
+      const delays: number[] = [];
+      for (const thread of [0, 1]) {
+        nodes.forget();
+        harm(thread, { harm: "tell" });
+        delays.push(Number(/longest delay (\S+) ms/.exec(await nodes.logged(/longest delay/))?.[1]));
+      }
+      return Math.max(...delays);
+    };
     const started = performance.now();
-    for (let i = 0; i < 5; i++) await metrics(node);
-    const scrapeMs = (performance.now() - started) / 5;
-    const delays: number[] = [];
-    for (const thread of [0, 1]) {
-      nodes.forget();
-      harm(thread, { harm: "tell" });
-      delays.push(Number(/longest delay (\S+) ms/.exec(await nodes.logged(/longest delay/))?.[1]));
+    await metrics(node);
+    const scrapeMs = performance.now() - started;
+    const rounds: { idle: number; scraped: number }[] = [];
+    for (let round = 0; round < 5; round++) {
+      const idle = await longestDuring(() => realWorld().sleep(5 * scrapeMs));
+      const scraped = await longestDuring(async () => {
+        for (let i = 0; i < 5; i++) await metrics(node);
+      });
+      rounds.push({ idle, scraped });
     }
-    t.diagnostic(`a scrape took ${scrapeMs.toFixed(0)} ms; data threads stood still for at most ${Math.max(...delays)} ms`);
-    // What they do for a scrape is nothing; on a machine with nothing else to do it stays below 5 ms.
-    assert.ok(Math.max(...delays) < Math.max(5, scrapeMs / 2), `${delays} ms during scrapes of ${scrapeMs} ms`);
+    const shown = rounds.map((r) => `${r.scraped} (unscraped ${r.idle})`).join(", ");
+    // The collector of the control thread's heap has helper threads; on few cores they take them from the data threads.
+    t.diagnostic(`a scrape took ${scrapeMs.toFixed(0)} ms; data threads stood still for ${shown} ms; see --v8-pool-size`);
+    const before = said();
+    await metrics(node);
+    assert.equal(said(), before, "a scrape asks nothing of the data threads");
   });
 });
