@@ -60,7 +60,9 @@ export const createTimestamps = (): ((micros: number) => string) => {
 // A message or key never breaks the line's columns: control characters are written as escapes.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the line
 const CONTROL = /[\u0000-\u001f\u007f]/g;
-const oneLine = (s: string): string => s.replace(CONTROL, (c) => JSON.stringify(c).slice(1, -1).replace("\u007f", "\\u007f"));
+const HAS_CONTROL = new RegExp(CONTROL.source);
+const oneLine = (s: string): string => (HAS_CONTROL.test(s) ? escaped(s) : s);
+const escaped = (s: string): string => s.replace(CONTROL, (c) => JSON.stringify(c).slice(1, -1).replace("\u007f", "\\u007f"));
 
 const textValue = (v: Exclude<FieldValue, undefined>): string => {
   if (v === null) return "null";
