@@ -43,7 +43,7 @@ export const parseConfig = (env: Env): Result<CniConfig> =>
     zdsPath: env.optional("ZTUNNEL_UDS_ADDRESS", text, "/var/run/ztunnel/ztunnel.sock"),
     procRoot: env.optional("HOST_PROC", text, "/host/proc"),
     excludeNamespaces: env.optional("EXCLUDE_NAMESPACES", list, ["kube-system"]),
-    captureDns: env.optional("AMBIENT_DNS_CAPTURE", bool, false),
+    captureDns: env.optional("AMBIENT_DNS_CAPTURE", bool, true),
     kubeletUid: env.optional("KUBELET_UID", integer(0, 2 ** 32 - 2), 0),
     adminPort: env.optional("ADMIN_PORT", port, 15000),
     healthPort: env.optional("HEALTH_PORT", port, 8000),

@@ -143,8 +143,12 @@ export const createUpstream = ({ servers, socket, world }: UpstreamOptions): Ups
   return {
     ask: async (query, { protocol, limit, signal }) => {
       if (servers.length === 0) throw new Error("no nameserver is known");
+      signal.throwIfAborted();
+      // By hand, for AbortSignal.any costs more the more queries share the pod's signal.
       const over = new AbortController();
-      const inTime = AbortSignal.any([signal, over.signal]);
+      const inTime = over.signal;
+      const onAbort = (): void => over.abort(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
       const late = world.sleep(DEADLINE_MS, inTime).then(
         () => over.abort(new Error(`no answer within ${DEADLINE_MS} ms`)),
         () => {}, // it was over before
@@ -178,6 +182,7 @@ export const createUpstream = ({ servers, socket, world }: UpstreamOptions): Ups
         if (declined !== undefined) return declined;
         throw new Error([...new Set(failures)].join("; "));
       } finally {
+        signal.removeEventListener("abort", onAbort);
         over.abort(new Error("another try answered"));
         await late;
       }

@@ -50,8 +50,13 @@ export type Handler = {
   idle(): Promise<void>;
 };
 
-/** Queries of one pod that may wait at a time in one thread; those above are refused at once (SERVFAIL), so that a flood costs little. */
-export const MAX_PENDING = 256;
+/**
+ * Queries of one pod that may wait for nameservers at a time, in one thread; those above are refused at once (SERVFAIL), so that a
+ * flood of outside names costs little and takes nothing from the mesh's own names.
+ */
+const MAX_FORWARDED = 256;
+/** All that wait for anything, be it to know whose they are. */
+const MAX_PENDING = 1_024;
 
 /** IXFR and AXFR answer with many messages, where one goes through here. */
 const ZONE_TRANSFERS: ReadonlySet<number> = new Set([251, 252]);
@@ -72,6 +77,7 @@ const fields = (q: Query, client: Workload | undefined, outcome: { result: strin
 export const createHandler = (deps: HandlerDeps): Handler => {
   const { log, reports, rules, view } = deps;
   let pending = 0;
+  let forwarded = 0;
   const idle: (() => void)[] = [];
 
   const say = (q: Query, client: Workload | undefined, outcome: { result: string; endpoints: number }): void => {
@@ -81,9 +87,14 @@ export const createHandler = (deps: HandlerDeps): Handler => {
 
   const forward = async (asked: Asked, client: Workload): Promise<Buffer> => {
     const { query, protocol } = asked;
+    if (forwarded >= MAX_FORWARDED) {
+      say(query, client, { result: `not forwarded: ${MAX_FORWARDED} queries of the pod wait for an answer`, endpoints: 0 });
+      return refuse(asked, RCODE.SERVFAIL);
+    }
     const labels = dnsLabels({ type: query.type, protocol }, client);
     const began = deps.monotonic();
     const done = (failed: boolean): void => reports.forwarded(labels, { seconds: (deps.monotonic() - began) / 1000, failed });
+    forwarded++;
     try {
       const { answer } = await deps.upstream.ask(query, asked);
       done(rcodeOf(answer) !== RCODE.NOERROR && rcodeOf(answer) !== RCODE.NXDOMAIN);
@@ -93,6 +104,8 @@ export const createHandler = (deps: HandlerDeps): Handler => {
       done(true);
       say(query, client, { result: `forwarding failed (${e instanceof Error ? e.message : String(e)})`, endpoints: 0 });
       return refuse(asked, RCODE.SERVFAIL);
+    } finally {
+      forwarded--;
     }
   };
 

@@ -3,6 +3,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { setReceiveBuffer } from "@ambit/shared/linux/buffers.ts";
 import { socketFamily } from "@ambit/shared/linux/domain.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Handler } from "./handle.ts";
@@ -14,6 +15,8 @@ const IDLE_MS = 5_000;
 const MAX_CONNECTIONS = 256;
 /** Queries of one connection that may wait at a time; it is not read meanwhile. */
 const MAX_PIPELINED = 32;
+/** A burst waits here while the thread does something else; what the kernel drops costs its client a second or more. */
+const RECEIVE_BUFFER = 1 << 20;
 
 /** Sockets in the pod's namespace: bound for UDP, listening for TCP. They are the server's to close. */
 export type DnsFds = { readonly udp: readonly number[]; readonly tcp: readonly number[] };
@@ -35,6 +38,7 @@ type Stop = () => void;
 
 const serveUdp = (fd: number, deps: DnsServerDeps, signal: AbortSignal): Stop => {
   const socket = createSocket({ type: socketFamily(fd) === "ipv4" ? "udp4" : "udp6" });
+  setReceiveBuffer(fd, RECEIVE_BUFFER);
   socket.on("error", deps.onError);
   socket.on("message", async (bytes, from) => {
     const answer = await deps.handler.handle(bytes, { protocol: "udp", signal });

@@ -231,30 +231,6 @@ describe("DNS in namespaces", { timeout: 90_000 }, () => {
     assert.deepEqual(addresses(await udp(client, asks("web"))), ["10.96.0.7"]);
   });
 
-  test("a flood of names that nobody answers: what is too many is refused at once, our own names are answered all the while", async () => {
-    outside.answers = () => [];
-    const socket = createSocket({ type: "udp4", recvBufferSize: 4_000_000 });
-    socket.bind({ fd: socketIn({ netns: client.netns.fd, family: "ipv4", type: "udp" }) });
-    const refused = Promise.withResolvers<void>();
-    socket.on("message", (m) => {
-      if (rcode(packet.decode(m)) === "SERVFAIL") refused.resolve();
-    });
-    const began = performance.now();
-    let over = false;
-    void refused.promise.then(() => (over = true));
-    // In small groups: what the kernel drops of one great burst proves nothing.
-    for (let i = 0; i < 20_000 && !over; i++) {
-      socket.send(asks(`n${i}.example`, { id: i }), 53, resolver.v4);
-      if (i % 20 === 19) await new Promise((resolve) => setImmediate(resolve));
-    }
-    await refused.promise;
-    assert.ok(performance.now() - began < 4_000, "refused for being too many, not for want of an answer");
-    socket.close();
-    assert.equal(await getent(client, "www.google.com"), "240.240.0.1");
-    assert.deepEqual(addresses(await udp(client, asks("db-0.db"))), ["10.91.0.201"]);
-    outside.answers = zone;
-  });
-
   test("dns_metrics", async () => {
     outside.answers = (q) => [reply(q, { flags: 2 })];
     assert.equal(rcode(await udp(client, asks("failing.example"))), "SERVFAIL");
@@ -268,6 +244,24 @@ describe("DNS in namespaces", { timeout: 90_000 }, () => {
       assert.ok(text.includes(`istio_dns_upstream_request_duration_seconds_bucket{${labels},le="${le}"}`), le);
     assert.match(text, /request_query_type="srv",request_protocol="udp"/);
     assert.match(text, /request_query_type="a",request_protocol="tcp"/);
+  });
+
+  test("a flood of names that nobody answers: what is too many is refused at once, our own names are answered all the while", async () => {
+    outside.answers = () => [];
+    const socket = createSocket({ type: "udp4", recvBufferSize: 4_000_000 });
+    socket.bind({ fd: socketIn({ netns: client.netns.fd, family: "ipv4", type: "udp" }) });
+    const refused = Promise.withResolvers<void>();
+    socket.on("message", (m) => {
+      if (rcode(packet.decode(m)) === "SERVFAIL") refused.resolve();
+    });
+    const began = performance.now();
+    for (let i = 0; i < 400; i++) socket.send(asks(`n${i}.example`, { id: i }), 53, resolver.v4);
+    await refused.promise;
+    assert.ok(performance.now() - began < 4_000, "refused for being too many, not for want of an answer");
+    socket.close();
+    for (let i = 0; i < 20; i++) assert.deepEqual(addresses(await udp(client, asks("db-0.db"))), ["10.91.0.201"]);
+    assert.equal(await getent(client, "www.google.com"), "240.240.0.1");
+    outside.answers = zone;
   });
 
   test("a pod that is not known yet gets SERVFAIL, not somebody else's view", async () => {
