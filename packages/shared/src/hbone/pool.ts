@@ -62,16 +62,17 @@ type Pooled = Connected & {
 type Group = { readonly key: string; readonly connections: Set<Pooled>; dialing: Promise<Pooled> | undefined };
 
 /** Connections are shared only between equal keys: same own identity, same acceptable peers, same address both ends. */
-const keyOf = (t: TunnelTarget): string =>
-  [
-    t.self.uri,
-    t.expect
-      .map((e) => e.uri)
-      .sort()
-      .join(","),
-    formatSocketAddr(t.to),
-    t.from,
-  ].join("|");
+const keyOf = (t: TunnelTarget): string => {
+  const [only] = t.expect;
+  const expected =
+    t.expect.length === 1 && only !== undefined
+      ? only.uri
+      : t.expect
+          .map((e) => e.uri)
+          .sort()
+          .join(",");
+  return `${t.self.uri}|${expected}|${formatSocketAddr(t.to)}|${t.from}`;
+};
 
 /** One pool per place that tunnels are opened from. */
 export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
@@ -139,6 +140,11 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
     return !session.closed && !session.destroyed && c.streams < allowed && world.now() < c.notAfter;
   };
 
+  const free = (group: Group): Pooled | undefined => {
+    for (const c of group.connections) if (room(c)) return c;
+    return undefined;
+  };
+
   /** Asks a silent connection whether it still lives; all who want it wait for the one answer. */
   const answers = (c: Pooled): Promise<boolean> => {
     c.checking ??= answersPing(c.session, world, limits.checkMs, stopped.signal).then((alive) => {
@@ -155,7 +161,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
       if (draining) throw new MeshError("DRAINED", "the proxy is shutting down");
       if (signal?.aborted) throw asMeshError(signal.reason, "CLIENT_GONE");
       const group = groupOf(keyOf(target));
-      const c = [...group.connections].find(room);
+      const c = free(group);
       if (c === undefined) {
         await orAbort(dial(group, target), signal);
         continue;
