@@ -132,6 +132,11 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
         version: config.version,
       }),
       explain: plane.explain,
+      profile: async (thread, question) => {
+        if (thread !== "control") return plane.profile(thread, question);
+        const { takeProfile } = await import("./admin/profile.ts"); // only for those who ask
+        return takeProfile(question, world);
+      },
       logger,
       onLevels: plane.levelsChanged,
       quit: () => quit.abort(new Error("stopped by /quitquitquit")),
@@ -173,8 +178,7 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
       const serving = Promise.all([plane.started(), follower.firstSync(over)]).then(async () => {
         await plane.settled();
         // Reading the whole mesh has made more garbage than what is kept of it. Nothing is served yet that this could hold up.
-        await plane.giveBack();
-        giveBack();
+        await giveBack(plane.giveBack);
         ready.open(STATE_GATE);
         log.info("the first state has arrived", { dataThreads: plane.count });
         await Promise.all([

@@ -70,6 +70,9 @@ export const createTestNodes = (dir: string, controller: TestController, spawn?:
         logger,
         sources: controller.sources(),
         ...(spawn === undefined ? {} : { spawn }),
+      }).catch((e: unknown) => {
+        release(node);
+        throw e;
       });
       controller.settle(app.settled);
       const stop = new AbortController();

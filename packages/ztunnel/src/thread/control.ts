@@ -5,6 +5,7 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import type { Metrics } from "@ambit/shared/telemetry/metrics.ts";
 import type { Demand } from "@ambit/shared/xds/demand.ts";
+import type { ProfileQuestion } from "../admin/profile.ts";
 import { dnsListeners } from "../dns/listen.ts";
 import { createIdentities } from "../identities.ts";
 import { TRAFFIC_LISTENERS } from "../inpod/listeners.ts";
@@ -28,6 +29,8 @@ export type DataPlane = AsyncDisposable &
     /** Each thread's connections, by pod uid. */
     connections(): Promise<readonly Readonly<Record<string, PodConnections>>[]>;
     explain(question: ExplainQuestion): Promise<ExplainAnswer>;
+    /** A profile of the numbered thread; undefined when there is none of that number. */
+    profile(thread: number, question: ProfileQuestion): Promise<string | undefined>;
     /** The file of revocation lists that is in force from now on, also in threads that start later. */
     revoke(file: Uint8Array): void;
     /** The logger's levels have changed. */
@@ -146,6 +149,7 @@ export const createDataPlane = ({ count, config, world, logger, metrics, certs, 
       if (thread === undefined) return { status: 503, error: "no data thread is running" };
       return thread.call("explain", question);
     },
+    profile: async (thread, question) => byIndex(thread)?.call("profile", question),
     revoke: (file) => {
       revocations = file;
       threads.tell({ kind: "revocations", file });

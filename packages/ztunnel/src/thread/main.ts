@@ -2,6 +2,7 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
+import { createLineBuffer } from "@ambit/shared/telemetry/lines.ts";
 import { createLogger } from "@ambit/shared/telemetry/log.ts";
 import type { FromThread, ThreadSetup, ToThread } from "./messages.ts";
 import { createDataThread } from "./serve.ts";
@@ -9,12 +10,10 @@ import { createDataThread } from "./serve.ts";
 const run = (port: MessagePort): void => {
   const setup = workerData as ThreadSetup;
   const tell = (message: FromThread): void => port.postMessage(message);
-  const logger = createLogger({
-    ...setup.config.log,
-    out: { write: (lines) => tell({ kind: "lines", lines }) },
-  });
+  const out = createLineBuffer((lines) => tell({ kind: "lines", lines }));
+  const logger = createLogger({ ...setup.config.log, out });
   logger.setLevels(setup.levels);
-  const thread = createDataThread({ setup, tell, world: realWorld(), logger });
+  const thread = createDataThread({ setup, tell, world: realWorld(), logger, flushLines: out.flush });
   port.on("message", (message: ToThread) => thread.onMessage(message));
   tell({ kind: "up" });
 };

@@ -5,6 +5,7 @@ import type { IssuedCert } from "@ambit/shared/ca/types.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { DumpConnection } from "@ambit/shared/state/config-dump.ts";
 import type { ZdsWorkload } from "@ambit/shared/wire/types.ts";
+import type { ProfileQuestion } from "../admin/profile.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import type { StateMessage } from "../state/slice.ts";
 import type { Place } from "./handover.ts";
@@ -57,6 +58,8 @@ export type Calls = {
   explain: { readonly ask: ExplainQuestion; readonly answer: ExplainAnswer };
   /** Answered when everything that was sent before has been applied, and what was logged has been sent. */
   flush: { readonly ask: undefined; readonly answer: undefined };
+  /** Answered with the profile as JSON when its time has passed. */
+  profile: { readonly ask: ProfileQuestion; readonly answer: string };
   /** Gives back the memory that only the start needed; the thread does nothing else meanwhile (memory.ts). */
   giveBack: { readonly ask: undefined; readonly answer: undefined };
 };

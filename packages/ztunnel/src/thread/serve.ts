@@ -33,6 +33,8 @@ export type DataThreadParts = {
   readonly tell: (message: FromThread) => void;
   readonly world: World;
   readonly logger: Logger;
+  /** Sends what has been logged. */
+  readonly flushLines: () => void;
 };
 
 /** A pod from the moment the thread is told of it. */
@@ -81,7 +83,7 @@ const connectionsOf = ({ pod }: PodProxy): PodConnections => ({
 
 const text = (e: unknown): string => (e instanceof Error ? e.message : String(e));
 
-export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts): DataThread => {
+export const createDataThread = ({ setup, tell, world, logger, flushLines }: DataThreadParts): DataThread => {
   const { config } = setup;
   const log = logger.scope("proxy");
   const metrics = createThreadMetrics(tell);
@@ -183,7 +185,12 @@ export const createDataThread = ({ setup, tell, world, logger }: DataThreadParts
       return undefined;
     },
     beat: async () => undefined,
-    flush: async () => undefined,
+    flush: async () => {
+      flushLines();
+      return undefined;
+    },
+    // Its code is loaded when somebody asks, as that of explain.
+    profile: async (question) => (await import("../admin/profile.ts")).takeProfile(question, world),
     giveBack: async () => {
       giveBackHeap();
       return undefined;
