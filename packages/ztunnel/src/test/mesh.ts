@@ -26,13 +26,15 @@ import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/shared/wi
 import type { XdsType, XdsUpdate, XdsUpsert } from "@ambit/shared/xds/client.ts";
 
 const HOUR = 3_600_000;
+/** A certificate at half of its life would be renewed again and again. */
+const MINUTE = 60_000;
 
 export const createTestCa = (): CertificateAuthority =>
   createRoot({ organization: "test", notBefore: Date.now() - HOUR, notAfter: Date.now() + HOUR });
 
 export const issue = (ca: CertificateAuthority, id: SpiffeId): IssuedCert => {
   const { keyPem, publicKey } = createKey();
-  const pem = issueLeaf(ca, { publicKey, uris: [id.uri], notBefore: Date.now() - HOUR, notAfter: Date.now() + HOUR });
+  const pem = issueLeaf(ca, { publicKey, uris: [id.uri], notBefore: Date.now() - MINUTE, notAfter: Date.now() + HOUR });
   return { keyPem, certChain: [pem, ca.certPem] };
 };
 
