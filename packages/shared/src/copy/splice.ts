@@ -2,6 +2,7 @@
 
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import { MeshError } from "../errors/mesh-error.ts";
 import { duplexEnd } from "./duplex.ts";
 import { type End, type EndEvents, isLate, isOrdinary, type Lease } from "./end.ts";
 import { tcpEnd } from "./tcp.ts";
@@ -94,7 +95,9 @@ class Side implements EndEvents {
     if (isLate(error) && peer !== undefined && !peer.#finished) return void this.#splice.afterNext();
     // A side that is through in both directions may close while the other is still being written to.
     if (whole) return;
-    const ordinary = error === undefined || ("code" in error && isOrdinary(error.code));
+    // One of our own decisions, such as to cut a peer whose certificate was revoked, is no ordinary end, however it reaches the stream.
+    const ours = error?.cause instanceof MeshError;
+    const ordinary = error === undefined || (!ours && "code" in error && isOrdinary(error.code));
     this.#splice.over(ordinary ? CLOSED : { why: "failed", error });
   }
 }
