@@ -90,7 +90,8 @@ export class Handshake extends Duplex {
   #taken = false;
 
   constructor(raw: Duplex, options: HandshakeOptions) {
-    super({ allowHalfOpen: true });
+    // A handshake in which the peer has said its last word is over; TLSSocket takes that over from here.
+    super({ allowHalfOpen: false });
     this.raw = raw;
     this.#options = options;
     this.#done.promise.catch(() => undefined); // whoever waits for it is told
