@@ -21,7 +21,7 @@ export type PodThreadsOptions = {
 
 export type PodThreads = {
   /** Serves the pod in every thread that lives. Rejects when one cannot; then none does. */
-  start(pod: { uid: string; who: ZdsWorkload; netns: Netns }, inherited: readonly Listening[]): Promise<PodHandle>;
+  start(pod: { uid: string; who: ZdsWorkload; netns: Netns; onlyPort?: number }, inherited: readonly Listening[]): Promise<PodHandle>;
   /** Tells a thread that has just been started of every pod that is served. */
   prepare(thread: ThreadHandle): Promise<void>;
 };
@@ -31,6 +31,7 @@ type Entry = {
   readonly listeners: PodListeners;
   /** Threads that may not have taken their dups of the listeners yet. */
   readonly telling: Set<Promise<unknown>>;
+  terminating: boolean;
 };
 
 export const createPodThreads = ({ threads, config, identities, specs }: PodThreadsOptions): PodThreads => {
@@ -73,18 +74,34 @@ export const createPodThreads = ({ threads, config, identities, specs }: PodThre
         closed ??= closeNow();
         return closed;
       },
-      terminate: () => threads.tell({ kind: "terminate", key }),
+      terminate: () => {
+        entry.terminating = true;
+        threads.tell({ kind: "terminate", key });
+      },
       listening: () => entry.listeners.list(),
     };
   };
 
   return {
-    start: async ({ uid, who, netns }, inherited) => {
+    start: async ({ uid, who, netns, onlyPort }, inherited) => {
       const identity = spiffeId(config.trustDomain, who.namespace, who.serviceAccount);
-      const listeners = openListeners(netns, { specs, sockets: config.sockets, threads: threads.count, inherited });
+      const listeners = openListeners(netns, {
+        specs: onlyPort === undefined ? specs : specs.filter((s) => s.name === "hbone"),
+        sockets: config.sockets,
+        threads: threads.count,
+        inherited,
+      });
       const key = keys++;
-      const describe = (thread: number): PodDescription => ({ key, uid, who, identity, netns: netns.fd, listeners: listeners.of(thread) });
-      const entry: Entry = { describe, listeners, telling: new Set() };
+      const describe = (thread: number): PodDescription => ({
+        key,
+        uid,
+        who,
+        identity,
+        netns: netns.fd,
+        listeners: listeners.of(thread),
+        onlyPort,
+      });
+      const entry: Entry = { describe, listeners, telling: new Set(), terminating: false };
       entries.set(key, entry);
       const handle = handleOf(key, entry, identities.hold(identity));
       try {
@@ -100,7 +117,9 @@ export const createPodThreads = ({ threads, config, identities, specs }: PodThre
       await Promise.all(
         [...entries].map(async ([key, entry]) => {
           await told(entry, thread.call("serve", entry.describe(thread.index)));
-          if (entries.has(key)) thread.tell({ kind: "balance", key });
+          if (!entries.has(key)) return;
+          if (entry.terminating) thread.tell({ kind: "terminate", key });
+          thread.tell({ kind: "balance", key });
         }),
       );
     },
