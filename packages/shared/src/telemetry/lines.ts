@@ -5,12 +5,16 @@ import type { LogOutput } from "./log.ts";
 /** A message is not made larger than this by adding a line to it. */
 const MOST = 32_768;
 
-/** Collects the lines of one turn of the loop and hands them on together, whole and in order. */
+/** So long a line waits for others: a message of its own for each would cost more than writing it. */
+const HOLD_MS = 20;
+
+/** Collects lines for a moment and hands them on together, whole and in order. */
 export const createLineBuffer = (post: (lines: string) => void): LogOutput & { flush(): void } => {
   let text = "";
-  let scheduled = false;
+  let timer: NodeJS.Timeout | undefined;
   const flush = (): void => {
-    scheduled = false;
+    clearTimeout(timer);
+    timer = undefined;
     if (text === "") return;
     const lines = text;
     text = "";
@@ -20,10 +24,7 @@ export const createLineBuffer = (post: (lines: string) => void): LogOutput & { f
     write: (line) => {
       text += line;
       if (text.length >= MOST) flush();
-      else if (!scheduled) {
-        scheduled = true;
-        setImmediate(flush);
-      }
+      else timer ??= setTimeout(flush, HOLD_MS);
     },
     flush,
   };

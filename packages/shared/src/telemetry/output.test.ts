@@ -177,13 +177,17 @@ test("a disk that has room again gets lines again, and is told how many are miss
   }
 });
 
-test("a thread's lines of one turn are one message; a large turn is several", async () => {
+test("a thread's lines of a moment are one message; many are several", async () => {
   const posted: string[] = [];
-  const buffer = createLineBuffer((lines) => posted.push(lines));
+  const first = Promise.withResolvers<void>();
+  const buffer = createLineBuffer((lines) => {
+    posted.push(lines);
+    first.resolve();
+  });
   buffer.write("a\n");
   buffer.write("b\n");
   assert.deepEqual(posted, []);
-  await new Promise((resolve) => setImmediate(resolve));
+  await first.promise;
   assert.deepEqual(posted, ["a\nb\n"]);
   buffer.write(`${"x".repeat(40_000)}\n`);
   buffer.write("c\n");

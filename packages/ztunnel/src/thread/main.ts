@@ -11,6 +11,8 @@ const run = (port: MessagePort): void => {
   const setup = workerData as ThreadSetup;
   const tell = (message: FromThread): void => port.postMessage(message);
   const out = createLineBuffer((lines) => tell({ kind: "lines", lines }));
+  // Its last words, should something fail that nobody catches.
+  process.on("uncaughtExceptionMonitor", out.flush);
   const logger = createLogger({ ...setup.config.log, out });
   logger.setLevels(setup.levels);
   const thread = createDataThread({ setup, tell, world: realWorld(), logger, flushLines: out.flush });
