@@ -25,6 +25,7 @@ import { readResolver } from "./dns/run.ts";
 import { runZdsClient } from "./inpod/client.ts";
 import { createPodSet, type PodSet } from "./inpod/run.ts";
 import { giveBack } from "./memory.ts";
+import { createSelf } from "./self.ts";
 import { ztunnelSources } from "./sources.ts";
 import { createStateFeed } from "./state/feed.ts";
 import { createHandover } from "./takeover/run.ts";
@@ -153,6 +154,8 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
     const stats = scope.use(await serveMetrics({ port: config.ports.stats }, metrics, { before: beforeScrape }));
     const readiness = scope.use(await serveReadiness({ port: config.ports.readiness }, pending));
 
+    const self = createSelf({ who: config.self, onlyPort: stats.port, start: plane.pods.start, log });
+
     const run = async (stop: AbortSignal): Promise<void> => {
       const over = AbortSignal.any([stop, quit.signal]);
       handover.begin();
@@ -182,6 +185,7 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
         ready.open(STATE_GATE);
         log.info("the first state has arrived", { dataThreads: plane.count });
         await Promise.all([
+          self.begin(),
           runZdsClient({ path: config.zdsPath, world, log: logger.scope("inpod"), handler: pods }, over),
           pods.retryPending(over),
         ]);
@@ -196,7 +200,7 @@ export const build = async ({ config, world, logger, sources: given, spawn = spa
         ready.close(STATE_GATE);
         // What we listen on is nobody's to take over any more: from here on it is closed.
         handover.close();
-        await pods.drain(config.drainMs);
+        await Promise.all([pods.drain(config.drainMs), self.drain(config.drainMs)]);
         work.abort(new Error("ztunnel is shutting down"));
         await Promise.allSettled([...tasks, ended, roots.done, lists?.done, plane.settled(LAST_WORDS_MS)]);
         log.info("stopped");

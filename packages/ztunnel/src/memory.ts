@@ -9,25 +9,28 @@ type Collect = (how: { readonly type: "major"; readonly execution: "sync"; reado
 let collect: Collect | undefined;
 
 /**
- * V8 hands its collector out only to contexts that are made while the flag is set. The flag is the whole process's and stays set:
- * taken back, it would be missing for another thread that is doing the same.
- */
-const collector = (): Collect => {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as Collect;
-};
-
-/**
  * Collects this thread's garbage and gives the room that its heap does not need back to the system, as V8 itself does under
  * memory pressure. Takes some 50 ms in which the thread does nothing else: for a data thread before it serves, never later.
+ * Works while `giveBack` of the control thread waits for it.
  */
 export const giveBackHeap = (): void => {
-  collect ??= collector();
+  collect ??= runInNewContext("gc") as Collect;
   collect({ type: "major", execution: "sync", flavor: "last-resort" });
 };
 
-/** The same, and what malloc keeps for the whole process. */
-export const giveBack = (): void => {
-  giveBackHeap();
+/**
+ * For the control thread: its own heap, that of the other threads (which call `giveBackHeap` when asked), and what malloc
+ * keeps for the whole process.
+ */
+export const giveBack = async (others: () => Promise<void>): Promise<void> => {
+  // V8 hands its collector out only to contexts that are made while this flag is set. The flag is the process's, so nobody else
+  // touches it; and it is taken back, since code compiled under other flags is not used from the compile cache.
+  setFlagsFromString("--expose-gc");
+  try {
+    await others();
+    giveBackHeap();
+  } finally {
+    setFlagsFromString("--no-expose-gc");
+  }
   trimMalloc();
 };
