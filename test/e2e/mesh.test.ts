@@ -5,6 +5,7 @@ import { type Cluster, startCluster } from "../world/cluster.ts";
 import { leftovers } from "../world/leaks.ts";
 import { allCaptured, type Context, createContext } from "./context.ts";
 import { fixture } from "./fixture.ts";
+import { dns } from "./suites/dns.ts";
 import { faults } from "./suites/faults.ts";
 import { hostile } from "./suites/hostile.ts";
 import { lifecycle } from "./suites/lifecycle.ts";
@@ -36,6 +37,7 @@ describe("the mesh end to end", { concurrency: 1 }, () => {
   after(() => cluster?.stop(), { timeout: 90_000 });
 
   describe("traffic", () => traffic(ctx));
+  describe("dns", () => dns(ctx));
   describe("policy", () => policy(ctx));
   describe("hostile peers", () => hostile(ctx));
   describe("waypoint", () => waypoint(ctx));
