@@ -10,6 +10,7 @@ import {
 } from "@ambit/shared/proxy/environment.ts";
 import { bool, durationMs, type Env, integer, type Parser, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
+import type { LocalWorkload } from "@ambit/shared/state/view.ts";
 import { type DnsConfig, dnsConfig } from "./dns/config.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
 import { type ThreadSetting, threadSetting } from "./thread/count.ts";
@@ -25,6 +26,8 @@ export type ZtunnelConfig = ProxyEnvironment & {
   /** Workloads and services are asked for when they are needed, instead of all being held. */
   readonly onDemand: boolean;
   readonly pod: { readonly name: string; readonly namespace: string; readonly ip: string };
+  /** Whom ztunnel's own pod is, when all of it is told: its metrics are served through tunnels then. */
+  readonly self: LocalWorkload | undefined;
   readonly xds: ServerWithHeaders;
   readonly ca: ServerWithHeaders;
   readonly token: Token;
@@ -32,6 +35,8 @@ export type ZtunnelConfig = ProxyEnvironment & {
   readonly sockets: SocketConfig;
   readonly pool: { readonly maxStreams: number; readonly idleMs: number };
   readonly responseBaggage: boolean;
+  /** Applications may ask for connections by SOCKS 5 on their pod's loopback. */
+  readonly socks: boolean;
   /** Pods of this node reach each other within the process; false: through a tunnel, as if they were on two nodes. */
   readonly localShortcut: boolean;
   readonly dns: DnsConfig;
@@ -69,6 +74,17 @@ const drainMs = (env: Env): Result<number> =>
       grace: env.optional("TERMINATION_GRACE_PERIOD_SECONDS", integer(0, 86_400), undefined),
     }),
     ({ deadline, grace }) => deadline ?? drainWithin(grace),
+  );
+
+const self = (env: Env): Result<LocalWorkload | undefined> =>
+  mapOk(
+    allOf({
+      name: env.optional("POD_NAME", text, undefined),
+      namespace: env.optional("POD_NAMESPACE", text, undefined),
+      serviceAccount: env.optional("SERVICE_ACCOUNT", text, undefined),
+    }),
+    ({ name, namespace, serviceAccount }) =>
+      name === undefined || namespace === undefined || serviceAccount === undefined ? undefined : { name, namespace, serviceAccount },
   );
 
 const sockets = (env: Env): Result<SocketConfig> =>
@@ -138,6 +154,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       name: env.optional("POD_NAME", text, "ztunnel"),
       namespace: env.optional("POD_NAMESPACE", text, "istio-system"),
       ip: env.optional("INSTANCE_IP", text, "1.1.1.1"),
+      self: self(env),
       xds: server(env, "XDS"),
       ca: server(env, "CA"),
       token: env.optional("AUTH_TOKEN", tokenOf, { kind: "file", path: DEFAULT_TOKEN_FILE } as const),
@@ -146,6 +163,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       maxStreams: env.optional("POOL_MAX_STREAMS_PER_CONNECTION", integer(1, 65_535), 100),
       idleMs: env.optional("POOL_UNUSED_RELEASE_TIMEOUT", durationMs, 300_000),
       responseBaggage: env.optional("ENABLE_RESPONSE_BAGGAGE", bool, true),
+      socks: env.optional("UNSTABLE_ENABLE_SOCKS5", bool, false),
       localShortcut: env.optional("AMBIT_LOCAL_SHORTCUT", bool, true),
       dns: dnsConfig(env),
       threads: env.optional("ZTUNNEL_WORKER_THREADS", threadSetting, undefined),
@@ -161,6 +179,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       network: v.network,
       onDemand: v.onDemand,
       pod: { name: v.name, namespace: v.namespace, ip: v.ip },
+      self: v.self,
       xds: v.xds,
       ca: v.ca,
       token: v.token,
@@ -168,6 +187,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       sockets: v.sockets,
       pool: { maxStreams: v.maxStreams, idleMs: v.idleMs },
       responseBaggage: v.responseBaggage,
+      socks: v.socks,
       localShortcut: v.localShortcut,
       dns: v.dns,
       threads: { setting: v.threads, cpuLimit: v.cpuLimit, concurrency: v.concurrency },

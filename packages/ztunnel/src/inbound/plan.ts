@@ -12,7 +12,7 @@ import { targetPort } from "@ambit/shared/state/balance.ts";
 import { resolveGateway } from "@ambit/shared/state/resolve.ts";
 import { type GatewayAddress, type Service, serviceKey, type Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
-import { isOwnPort } from "../ports.ts";
+import { isOwnPort, type OwnPorts } from "../ports.ts";
 
 export type InboundRequest = {
   /** The workload of the pod that was reached. */
@@ -25,6 +25,8 @@ export type InboundRequest = {
   readonly local: SocketAddr;
   /** The `forwarded` header, "" when absent. For telemetry only. */
   readonly forwarded: string;
+  /** Ports of ztunnel itself; absent: those that every pod has. */
+  readonly own?: OwnPorts | undefined;
 };
 
 /** What the application is told by a PROXY protocol header: the client, and whom it meant. */
@@ -139,7 +141,7 @@ export const planInbound = (view: MeshView, r: InboundRequest): InboundPlan => {
   const upstream = findUpstream(view, r, authority);
   if ("kind" in upstream) return upstream;
   const { to, service, proxied } = upstream;
-  if (isOwnPort(to.port)) return reject("SELF_CALL", `${formatSocketAddr(to)} is a port of the mesh itself`);
+  if (isOwnPort(to.port, r.own)) return reject("SELF_CALL", `${formatSocketAddr(to)} is a port of the mesh itself`);
 
   const toLoopback = r.workload.applicationTunnel !== undefined;
   const subject: AuthzSubject = { identity: r.peer, sourceIp: r.remote.ip, destinationIp: r.local.ip, destinationPort: to.port };

@@ -17,6 +17,7 @@ import { baggageOf, describedBy } from "../baggage.ts";
 import type { ConnectionRecord, ConnectionReports } from "../metrics.ts";
 import type { Pod } from "../pod.ts";
 import { dryRunFindings } from "../policy/dry-run.ts";
+import type { OwnPorts } from "../ports.ts";
 import { refuse } from "../tcp/cut.ts";
 import type { Traffic } from "../traffic.ts";
 import { refusalHeaders, sendsElsewhere } from "./farewell.ts";
@@ -25,6 +26,8 @@ import { encodeProxyHeader } from "./proxy-header.ts";
 import type { IncomingRequest, Joined } from "./types.ts";
 
 export type InboundDeps = {
+  /** Ports of ztunnel itself; absent: those that every pod has. */
+  readonly own?: OwnPorts | undefined;
   /** To the waypoints of the pod's own services, for clients outside the mesh; absent: those are refused where they would need it. */
   readonly pool?: Pick<TunnelPool, "connect"> | undefined;
   readonly view: MeshView;
@@ -34,6 +37,8 @@ export type InboundDeps = {
   readonly rbac: ScopedLogger;
   /** The answer describes this pod to the caller (ENABLE_RESPONSE_BAGGAGE). */
   readonly responseBaggage: boolean;
+  /** Set for ztunnel itself: the one port that is reached. */
+  readonly onlyPort?: number | undefined;
 };
 
 type Forward = Extract<InboundPlan, { kind: "forward" }>;
@@ -136,6 +141,15 @@ const counted = (record: ConnectionRecord, joined: Joined | undefined): Connecti
         end: (error) => record.end(error),
       };
 
+/** Of ztunnel itself only one port is reached; and not as its caller: that address is not redirected here. */
+const narrowed = (plan: InboundPlan, port: number): InboundPlan => {
+  if (plan.kind === "reject") return plan;
+  if (plan.to.port === port) return { ...plan, as: undefined };
+  const { to, service, subject, verdict } = plan;
+  const detail = `of a ztunnel only its metrics are reached, on port ${port}`;
+  return { kind: "reject", code: "SELF_CALL", detail, to, service, subject, verdict };
+};
+
 const serve = async (pod: Pod, deps: InboundDeps, request: IncomingRequest): Promise<void> => {
   const startedAt = deps.world.now();
   const abort = new AbortController();
@@ -145,7 +159,17 @@ const serve = async (pod: Pod, deps: InboundDeps, request: IncomingRequest): Pro
   using _taken = pod.taken.track({ from: request.remote, to: request.local }, (reason) => abort.abort(reason));
   const workload = await pod.workload(abort.signal);
   const { method, authority, peer, remote, local } = request;
-  const plan = planInbound(deps.view, { workload, method, authority, peer, remote, local, forwarded: request.headers.forwarded ?? "" });
+  const asked = planInbound(deps.view, {
+    workload,
+    method,
+    authority,
+    peer,
+    remote,
+    local,
+    forwarded: request.headers.forwarded ?? "",
+    own: deps.own,
+  });
+  const plan = deps.onlyPort === undefined ? asked : narrowed(asked, deps.onlyPort);
   reportDryRun(deps, workload, plan.subject);
   const traffic = trafficOf(pod, deps.view, { request, workload, plan });
   if (plan.kind === "reject") {

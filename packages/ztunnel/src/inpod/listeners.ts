@@ -2,7 +2,7 @@
 
 import type { Netns } from "@ambit/shared/linux/netns.ts";
 import { closeFd } from "@ambit/shared/linux/socket.ts";
-import { HBONE_PORT, OUTBOUND_PORT, PASSTHROUGH_PORT } from "../ports.ts";
+import { HBONE_PORT, OUTBOUND_PORT, PASSTHROUGH_PORT, SOCKS_PORT } from "../ports.ts";
 import type { ListenerFds } from "../thread/messages.ts";
 import { createListener, type SocketConfig } from "./listen.ts";
 import type { TrafficListener } from "./names.ts";
@@ -24,6 +24,9 @@ export const TRAFFIC_LISTENERS: readonly ListenerSpec[] = [
   tcp("passthrough", PASSTHROUGH_PORT),
   tcp("hbone", HBONE_PORT),
 ];
+
+/** Where an application may ask for connections by SOCKS. */
+export const SOCKS_LISTENER: ListenerSpec = { name: "socks", kind: "tcp", port: SOCKS_PORT, at: "127.0.0.1" };
 
 /** A socket that listens, or waits for datagrams, in the pod's namespace. */
 export type Listening = {

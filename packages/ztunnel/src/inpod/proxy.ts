@@ -28,7 +28,9 @@ import type { EndpointBook } from "../outbound/endpoints.ts";
 import type { Reachability } from "../outbound/local/connect.ts";
 import type { LocalPods } from "../outbound/local/store.ts";
 import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
+import { serveSocks } from "../outbound/socks/serve.ts";
 import type { InboundConnection, OutboundConnection, Pod, TakenConnection } from "../pod.ts";
+import { ownPorts } from "../ports.ts";
 import type { MeshState } from "../state/apply.ts";
 import { ownWorkload } from "../state/wait.ts";
 import { type Accepted, acceptedFrom, acceptOn, type TcpListener } from "../tcp/accept.ts";
@@ -52,6 +54,7 @@ export type ProxyConfig = {
   readonly sockets: SocketConfig;
   readonly pool: Partial<TunnelPoolLimits>;
   readonly responseBaggage: boolean;
+  readonly socks: boolean;
   readonly clusterDomain: string;
   readonly dns: DnsConfig;
   /** Other names of our trust domain: their peers are ours. */
@@ -83,6 +86,8 @@ export type Described = {
   readonly who: ZdsWorkload;
   readonly netns: Pick<Netns, "fd">;
   readonly identity: SpiffeId;
+  /** Set for ztunnel itself: of its ports only this one is reached, and by tunnels only. */
+  readonly onlyPort?: number | undefined;
   /** Listening sockets by name (listeners.ts): the proxy's own, which it closes. */
   readonly fds: ListenerFds;
   /** Asked for every connection in the turn in which it is accepted: false when another thread serves it. */
@@ -155,7 +160,7 @@ const createFront = ({ fds, keep }: Described, serving: Serving, onError: (e: Er
 
 /** The pod's DNS, when there is to be any. */
 const startDns = async (pod: Pod, described: Described, config: ProxyConfig, deps: ProxyDeps): Promise<DnsServer | undefined> => {
-  if (!config.dns.enabled) return undefined;
+  if (!config.dns.enabled || described.onlyPort !== undefined) return undefined;
   return startPodDns(
     { who: described.who, netns: described.netns, fds: dnsFds(config.dns, described.fds), workload: pod.workload },
     {
@@ -208,10 +213,20 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     endpoints,
     local,
     lookups: deps.lookups,
+    own: ownPorts(config),
     certs: (self) => certs.get(self),
     trustDomains: [pod.identity.trustDomain, ...config.trustDomainAliases],
   };
-  const inbound: InboundDeps = { pool, view: state.view, reports, world, rbac: deps.rbac, responseBaggage: config.responseBaggage };
+  const inbound: InboundDeps = {
+    own: ownPorts(config),
+    pool,
+    view: state.view,
+    reports,
+    world,
+    rbac: deps.rbac,
+    responseBaggage: config.responseBaggage,
+    onlyPort: described.onlyPort,
+  };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
   const tunnels = takeTunnels({
     certs: () => certs.peek(pod.identity),
@@ -229,11 +244,18 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   };
   const front = createFront(described, serving, onError);
   let dns: DnsServer | undefined;
+  let socks: TcpListener | undefined;
   try {
     dns = await startDns(pod, described, config, deps);
+    socks = await acceptOn(described.fds.socks ?? [], {
+      halfOpen: true,
+      onSocket: (socket) => void serveSocks(pod, outbound, socket),
+      onError,
+    });
     await Promise.all([front.begin("outbound"), front.begin("passthrough")]);
   } catch (e) {
     dns?.close();
+    socks?.stop();
     front.stop();
     tunnels.close();
     pool.close();
@@ -250,6 +272,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   const stopAccepting = (): void => {
     neighbour?.[Symbol.dispose]();
     certified[Symbol.dispose]();
+    socks?.stop();
     front.stop();
   };
   const cut = (reason: MeshError): void => {

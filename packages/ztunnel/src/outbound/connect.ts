@@ -19,6 +19,7 @@ import type { MeshView } from "@ambit/shared/state/view.ts";
 import { baggageOf } from "../baggage.ts";
 import type { HostResolver } from "../dns/hosts.ts";
 import type { Pod } from "../pod.ts";
+import type { OwnPorts } from "../ports.ts";
 import type { Attempt, EndpointBook } from "./endpoints.ts";
 import { openDoubleTunnel } from "./gateway/connect.ts";
 import { type Handed, handOver, type Reachability } from "./local/connect.ts";
@@ -29,6 +30,8 @@ import type { OutboundPlan } from "./types.ts";
 import { within } from "./within.ts";
 
 export type ConnectDeps = {
+  /** Ports of ztunnel itself; absent: those that every pod has. */
+  readonly own?: OwnPorts | undefined;
   readonly view: MeshView;
   readonly pool: TunnelPool;
   readonly world: World;
@@ -51,6 +54,8 @@ export type Dial = {
   readonly from: SocketAddr;
   readonly to: SocketAddr;
   readonly client: Socket;
+  /** Called once when the way is open, before anything is carried. */
+  readonly opened?: (() => void) | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -96,7 +101,7 @@ const planAttempt = async (
   const standing = deps.endpoints === undefined ? {} : { standing: deps.endpoints };
   let resolved: ReadonlyMap<string, Ip> = NOTHING_RESOLVED;
   for (;;) {
-    const plan = planOutbound(deps.view, { source: dial.source, to: dial.to, tried, resolved, ...standing }, throws());
+    const plan = planOutbound(deps.view, { source: dial.source, to: dial.to, tried, resolved, own: deps.own, ...standing }, throws());
     if (plan.kind !== "resolve") return plan;
     const { hostname, prefer } = plan;
     if (deps.hosts === undefined || resolved.has(hostname)) {
@@ -138,7 +143,16 @@ const openLocal = async (
   const local = workload === undefined || workload.nativeTunnel ? undefined : deps.local.pods.find(pod, workload);
   if (local === undefined || !expected(deps, plan.expect).some((id) => id.uri === local.pod.identity.uri)) return undefined;
   if (!(await deps.local.reach.reaches(pod, via, signal))) return undefined;
-  const handed = await handOver(pod, local, { client: dial.client, from: dial.from, via, authority, headers, signal, cut: dial.signal });
+  const handed = await handOver(pod, local, {
+    client: dial.client,
+    from: dial.from,
+    via,
+    authority,
+    headers,
+    signal,
+    cut: dial.signal,
+    opened: dial.opened,
+  });
   return { way: { kind: "handed", handed }, peer: local.pod.identity, described: "" };
 };
 

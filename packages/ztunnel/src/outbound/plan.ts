@@ -70,7 +70,7 @@ const planDirect = (dial: OutboundDial, { workload, port, trail }: Upstream): Ou
 /** What to do with a connection that a pod opened. `random` is uniform in [0, 1) and is asked once or twice for each choice by weight. */
 export const planOutbound = (view: MeshView, dial: OutboundDial, random: () => number): OutboundPlan => {
   const { source, to } = dial;
-  if (isOwnPort(to.port) && (isLoopback(to.ip) || source.addresses.includes(to.ip)))
+  if (isOwnPort(to.port, dial.own) && (isLoopback(to.ip) || source.addresses.includes(to.ip)))
     return reject("SELF_CALL", `${formatSocketAddr(to)} is a port of the mesh itself`, NOTHING);
 
   const address = resolveAddress(view, { network: source.network, ip: to.ip, clientNamespace: source.namespace });

@@ -58,18 +58,30 @@ const trafficOf = (pod: Pod, { from }: Accepted, to: Destined): Traffic => {
   };
 };
 
-const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: number): Promise<void> => {
+export type OutboundClient = Accepted & {
+  /** For a client that is told how it went: before anything is carried, or instead of it. Absent: it is carried, or cut. */
+  readonly opened?: () => void;
+  readonly failed?: (error: MeshError) => void;
+};
+
+const turnAway = (client: OutboundClient, error: MeshError): void => {
+  if (client.failed === undefined) refuse(client.socket);
+  else client.failed(error);
+};
+
+const carry = async (pod: Pod, deps: OutboundDeps, client: OutboundClient, startedAt: number): Promise<void> => {
   const abort = new AbortController();
   const gone = (): void => abort.abort(new MeshError("CLIENT_GONE", "the client closed before the connection was made"));
   client.socket.once("close", gone);
   using _taken = pod.taken.track(client, (reason) => abort.abort(reason));
   const source = await pod.workload(abort.signal);
   await deps.lookups?.destination({ source, to: client.to.ip }, abort.signal);
-  const upstream = await openUpstream(pod, deps, { source, from: client.from, to: client.to, client: client.socket, signal: abort.signal });
+  const { from, to, opened } = client;
+  const upstream = await openUpstream(pod, deps, { source, from, to, client: client.socket, opened, signal: abort.signal });
   if ("failed" in upstream) {
     const destined = { plan: upstream.plan, source, peer: undefined, described: "" };
     deps.reports.open(trafficOf(pod, client, destined), startedAt).end(upstream.failed);
-    refuse(client.socket);
+    turnAway(client, upstream.failed);
     return;
   }
   using _attempt = upstream.attempt;
@@ -89,6 +101,7 @@ const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: 
     record.end(abort.signal.aborted ? asMeshError(abort.signal.reason, "CONNECT") : undefined);
     return;
   }
+  opened?.();
   const end = await splice(client.socket, upstream.way.stream, {
     forward: record.fromClient,
     backward: record.fromServer,
@@ -98,14 +111,15 @@ const carry = async (pod: Pod, deps: OutboundDeps, client: Accepted, startedAt: 
 };
 
 /** Serves one connection to its end; never rejects. What fails before it is known where to go is logged as such. */
-export const serveOutbound = async (pod: Pod, deps: OutboundDeps, client: Accepted): Promise<void> => {
+export const serveOutbound = async (pod: Pod, deps: OutboundDeps, client: OutboundClient): Promise<void> => {
   const open = deps.reports.socketsOpen("source");
   open.add(1);
   try {
     await carry(pod, deps, client, deps.world.now());
   } catch (e) {
-    deps.reports.rejected({ from: client.from, to: client.to, direction: "outbound", error: asMeshError(e, "CONNECT") });
-    refuse(client.socket);
+    const error = asMeshError(e, "CONNECT");
+    deps.reports.rejected({ from: client.from, to: client.to, direction: "outbound", error });
+    turnAway(client, error);
   } finally {
     open.add(-1);
   }

@@ -6,6 +6,7 @@ import type { MeshErrorCode } from "@ambit/shared/errors/codes.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { Candidate, Standing } from "@ambit/shared/state/balance.ts";
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
+import type { OwnPorts } from "../ports.ts";
 
 export type OutboundDial = {
   /** The workload of the pod that dialled. */
@@ -16,6 +17,8 @@ export type OutboundDial = {
   readonly tried?: ReadonlySet<string>;
   /** What this proxy has seen of endpoints; absent: they are told apart by the mesh's word alone. */
   readonly standing?: Standing;
+  /** Ports of ztunnel itself; absent: those that every pod has. */
+  readonly own?: OwnPorts | undefined;
   /** What hostnames of endpoints were resolved to; one that is missing makes the plan `resolve`. */
   readonly resolved?: ReadonlyMap<string, Ip>;
 };

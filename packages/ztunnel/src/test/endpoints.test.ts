@@ -93,7 +93,7 @@ describe("endpoints", { timeout: 90_000 }, () => {
       ],
     });
     // One data thread: what it has seen of endpoints is all that there is to see.
-    one = await nodes.start("one", [client, near, other, blocked], { ZTUNNEL_WORKER_THREADS: "1" });
+    one = await nodes.start("one", [client, near, other, blocked], { ZTUNNEL_WORKER_THREADS: "1", UNSTABLE_ENABLE_SOCKS5: "true" });
     two = await nodes.start("two", [far, away], { ZTUNNEL_WORKER_THREADS: "1", AMBIT_LOCAL_SHORTCUT: "false" });
     const echo = (who: TestPod) => (socket: Socket) => {
       socket.write(`${who.name}:`);
@@ -298,6 +298,36 @@ describe("endpoints", { timeout: 90_000 }, () => {
     assert.equal(received, 0, "who would take the client for the pod is sent nothing");
     await nodes.logged(/one\t.*direction="inbound".*would take a plaintext client for this pod/);
     await controller.push({ workloads: [workload(other)] });
+  });
+
+  test("SOCKS 5: by address, by a service's name, half-closed; what cannot be had is said", async () => {
+    await controller.push({
+      services: [aService("socks", "10.96.9.10")],
+      workloads: [workload(other, serving("socks")), workload(far, { node: "node2", ...serving("socks") })],
+    });
+    const ask = async (request: Buffer, text: string): Promise<string> => {
+      const socket = await dialFrom(client, "127.0.0.1", 15080);
+      socket.write(Buffer.from([5, 1, 0]));
+      // Sent before the answers, as a client in a hurry may.
+      socket.write(request);
+      socket.end(text);
+      return (await readToEnd(socket)).replace("\u0005\u0000", "");
+    };
+    const byName = (name: string, port: number): Buffer =>
+      Buffer.concat([Buffer.from([5, 1, 0, 3, name.length]), Buffer.from(name), Buffer.from([port >> 8, port & 255])]);
+    const byIp = (address: string, port: number): Buffer =>
+      Buffer.from([5, 1, 0, 1, ...address.split(".").map(Number), port >> 8, port & 255]);
+    const opened = "\u0005\u0000\u0000\u0001\u0000\u0000\u0000\u0000\u0000\u0000";
+    assert.equal(await ask(byIp(near.v4, 8080), "hello"), `${opened}near:hello`);
+    assert.equal(await ask(byIp(far.v4, 8080), "hello"), `${opened}far:hello`);
+    const named = await ask(byName("socks.ns.svc.cluster.local", 80), "hello");
+    assert.ok([`${opened}other:hello`, `${opened}far:hello`].includes(named), JSON.stringify(named));
+    const refusedWith = async (request: Buffer): Promise<number> => (await ask(request, "")).charCodeAt(1);
+    assert.equal(await refusedWith(byIp("127.0.0.1", 15080)), 2, "its own port: not allowed");
+    assert.equal(await refusedWith(byIp(near.v4, 15080)), 1, "the destination's own port");
+    assert.equal(await refusedWith(byName("socks.ns.svc.cluster.local", 81)), 4, "no such port: unreachable");
+    assert.equal(await refusedWith(Buffer.from([5, 2, 0, 1, 0, 0, 0, 0, 0, 0])), 7, "BIND");
+    await assert.rejects(dialFrom(far, "127.0.0.1", 15080), /ECONNREFUSED/, "only where it is asked for");
   });
 
   test("a service that must have its waypoint is not reached while that is missing", async () => {

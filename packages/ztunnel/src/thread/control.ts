@@ -8,7 +8,7 @@ import type { Demand } from "@ambit/shared/xds/demand.ts";
 import type { ProfileQuestion } from "../admin/profile.ts";
 import { dnsListeners } from "../dns/listen.ts";
 import { createIdentities } from "../identities.ts";
-import { TRAFFIC_LISTENERS } from "../inpod/listeners.ts";
+import { SOCKS_LISTENER, TRAFFIC_LISTENERS } from "../inpod/listeners.ts";
 import type { StateFeed } from "../state/feed.ts";
 import { createCertFeed } from "./cert-feed.ts";
 import { createGather } from "./gather.ts";
@@ -127,7 +127,7 @@ export const createDataPlane = ({ count, config, world, logger, metrics, certs, 
     threads,
     config,
     identities: createIdentities(certs),
-    specs: [...TRAFFIC_LISTENERS, ...dnsListeners(config.dns)],
+    specs: [...TRAFFIC_LISTENERS, ...dnsListeners(config.dns), ...(config.socks ? [SOCKS_LISTENER] : [])],
   });
 
   return {

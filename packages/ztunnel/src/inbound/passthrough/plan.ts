@@ -11,7 +11,7 @@ import { type Service, serviceKey, type Workload } from "@ambit/shared/state/typ
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import { NOTHING, type OutboundPlan } from "../../outbound/types.ts";
 import { chooseWaypoint, planWaypoint } from "../../outbound/waypoint.ts";
-import { isOwnPort } from "../../ports.ts";
+import { isOwnPort, type OwnPorts } from "../../ports.ts";
 
 export type PlaintextConnection = {
   /** The workload of the pod that was reached. */
@@ -19,6 +19,8 @@ export type PlaintextConnection = {
   readonly remote: SocketAddr;
   /** The original destination, before the redirect. */
   readonly to: SocketAddr;
+  /** Ports of ztunnel itself; absent: those that every pod has. */
+  readonly own?: OwnPorts | undefined;
 };
 
 export type PassthroughPlan =
@@ -107,7 +109,8 @@ const throughWaypoint = (
  * waypoint it comes past.
  */
 export const planPassthrough = (view: MeshView, c: PlaintextConnection, random: () => number): PassthroughPlan => {
-  if (isOwnPort(c.to.port)) return { kind: "reject", code: "SELF_CALL", detail: `${formatSocketAddr(c.to)} is a port of the mesh itself` };
+  if (isOwnPort(c.to.port, c.own))
+    return { kind: "reject", code: "SELF_CALL", detail: `${formatSocketAddr(c.to)} is a port of the mesh itself` };
   const subject: AuthzSubject = {
     identity: undefined,
     sourceIp: c.remote.ip,

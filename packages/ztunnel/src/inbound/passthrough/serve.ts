@@ -42,7 +42,7 @@ const carry = async (pod: Pod, deps: InboundDeps, client: Accepted): Promise<voi
   client.socket.once("close", gone);
   using _taken = pod.taken.track(client, (reason) => abort.abort(reason));
   const workload = await pod.workload(abort.signal);
-  const plan = planPassthrough(deps.view, { workload, remote: client.from, to: client.to }, deps.world.random);
+  const plan = planPassthrough(deps.view, { workload, remote: client.from, to: client.to, own: deps.own }, deps.world.random);
   reportDryRun(deps, workload, plan.subject);
   const services = Object.keys(workload.services).flatMap((key) => deps.view.service(key) ?? []);
   const traffic: Traffic = {

@@ -28,6 +28,8 @@ export type HandOver = {
   readonly headers: TunnelHeaders;
   /** Gives up while there is no answer. */
   readonly signal: AbortSignal;
+  /** Called when the neighbour takes it, before anything is carried. */
+  readonly opened: (() => void) | undefined;
   /** Ends the connection later on. */
   readonly cut: AbortSignal;
 };
@@ -66,6 +68,7 @@ export const handOver = (caller: Pod, local: LocalPod, over: HandOver): Promise<
     };
     const accept = (): Socket => {
       answered = true;
+      over.opened?.();
       resolve({
         count: (meters) => {
           fromClient.bind(meters.fromClient);
