@@ -3,21 +3,38 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
+import { EMPTY_MATCH, type Policy } from "@ambit/shared/authz/types.ts";
+import { workloadCert } from "@ambit/shared/ca/workload-cert.ts";
+import { createTunnelPool } from "@ambit/shared/hbone/pool.ts";
+import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { closeFd, listenSocket } from "@ambit/shared/linux/socket.ts";
+import { unwrap } from "@ambit/shared/runtime/result.ts";
+import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { aWorkload, ip } from "@ambit/shared/state/fixtures.ts";
-import { createTestCa, createTestController } from "./mesh.ts";
+import { createTestCa, createTestController, issue } from "./mesh.ts";
 import { createTestNet, cutOf, dialFrom, readToEnd, serveIn, type TestPod } from "./net.ts";
 import { announce, ask, createTestNodes, type TestNode } from "./node.ts";
 
 const net = createTestNet(["client", "server"]);
 const [client, server] = ["client", "server"].map(net.pod) as [TestPod, TestPod];
 const dir = mkdtempSync(join(tmpdir(), "ambit-life-"));
-const controller = createTestController(createTestCa());
+const ca = createTestCa();
+const controller = createTestController(ca);
 const nodes = createTestNodes(dir, controller);
+
+const denyAll = (namespace: string): Policy => ({
+  namespace,
+  name: "deny",
+  scope: "NAMESPACE",
+  action: "DENY",
+  dryRun: false,
+  rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, principals: [{ kind: "presence" }] }] }] }],
+});
 
 describe("lifecycle", { timeout: 90_000 }, () => {
   const servers: { close(): void }[] = [];
@@ -101,6 +118,37 @@ describe("lifecycle", { timeout: 90_000 }, () => {
     const cut = cutOf(await opened("x"));
     await node.stop();
     assert.equal(await cut, "ECONNRESET");
+  });
+
+  test("TestZtunnelSecureMetrics: ztunnel's metrics are reached through a tunnel, under its policies, and nothing else of it is", async () => {
+    const me = { name: "zt", namespace: "istio-system", serviceAccount: "ztunnel" };
+    const node = await nodes.start("self", [], { POD_NAME: me.name, POD_NAMESPACE: me.namespace, SERVICE_ACCOUNT: me.serviceAccount });
+    await controller.push({ workloads: [aWorkload(me.name, "127.0.0.1", me)] });
+    const scraper = spiffeId("cluster.local", "ns", "prometheus");
+    const cert = unwrap(workloadCert(scraper, issue(ca, scraper)));
+    const dial = async (to: SocketAddr): Promise<Socket> => {
+      const socket = connect({ host: to.ip, port: to.port, allowHalfOpen: false });
+      await once(socket, "connect");
+      return socket;
+    };
+    const pool = createTunnelPool({ cert: async () => cert, dial, world: realWorld() });
+    const expect = [spiffeId("cluster.local", me.namespace, me.serviceAccount)];
+    const target = { self: scraper, expect, to: { ip: ip("127.0.0.1"), port: 15008 }, from: "127.0.0.1" };
+    const through = (port: number) => pool.connect(target, { authority: `127.0.0.1:${port}`, headers: {} });
+    try {
+      const { stream } = await through(node.app.ports.stats);
+      stream.end("GET /stats/prometheus HTTP/1.1\r\nhost: zt\r\nconnection: close\r\n\r\n");
+      let text = "";
+      for await (const chunk of stream) text += String(chunk);
+      assert.match(text, /^HTTP\/1\.1 200 [\s\S]*istio_build/);
+      await assert.rejects(through(node.app.ports.admin), /answered 400/);
+      await controller.push({ policies: [denyAll(me.namespace)] });
+      await assert.rejects(through(node.app.ports.stats), /answered 401/);
+      await controller.push({ removedPolicies: [`${me.namespace}/deny`] });
+    } finally {
+      pool.close();
+      await node.stop();
+    }
   });
 
   test("stats_exist, and profiles can be taken of every thread", async () => {

@@ -12,7 +12,7 @@ export type ThreadSetting =
 export type ThreadFacts = {
   /** Logical cores of the machine. */
   readonly cores: number;
-  /** Cores the container may use at most (ZTUNNEL_CPU_LIMIT, from limits.cpu); undefined: not told. */
+  /** Cores the container may use at most (ZTUNNEL_CPU_LIMIT, from limits.cpu; all of the machine mean no limit); undefined: not told. */
   readonly limit: number | undefined;
   /** PROXY_CONFIG's `concurrency`. */
   readonly concurrency: number | undefined;
@@ -36,7 +36,7 @@ export const threadSetting: Parser<ThreadSetting> = (text) => {
   return count <= MAX_THREADS ? ok({ kind: "count", count }) : err(`want at most ${MAX_THREADS} threads`);
 };
 
-/** At least 1. What is set outright wins, then `concurrency` and a quarter of the cores, whichever is more; a CPU limit caps these. */
+/** At least 1. What is set outright wins, then a CPU limit, then `concurrency` or a quarter of the cores, whichever is more. */
 export const threadCount = ({ cores, limit, concurrency, setting }: ThreadFacts): number => {
   const usable = Math.max(1, Math.ceil(Math.min(cores, limit ?? cores)));
   const within = (n: number): number => Math.min(MAX_THREADS, Math.max(1, n));

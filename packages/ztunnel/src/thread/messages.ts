@@ -35,6 +35,8 @@ export type PodDescription = {
   /** The namespace's fd: the control thread's, which keeps it open until it has been told that the pod is served no more. */
   readonly netns: number;
   readonly listeners: ListenerFds;
+  /** ztunnel itself: only its tunnels are served, and of its ports only this one is reached through them. */
+  readonly onlyPort?: number | undefined;
 };
 
 export type PodConnections = { readonly inbound: readonly DumpConnection[]; readonly outbound: readonly DumpConnection[] };
