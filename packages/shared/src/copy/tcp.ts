@@ -3,39 +3,9 @@
 import { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 import { type End, type EndEvents, FREE_LEASE, isOrdinary, type Lease, NO_LEASE } from "./end.ts";
+import { detach, type Handle, OWNER, type ShutdownRequest, type StreamWrap, streamWrap, type WriteRequest } from "./handle.ts";
 import { giveBack, Held } from "./held.ts";
 
-/** What Node's TCP handle can do; it has no public name (lib/internal/stream_base_commons.js is its user). */
-type Handle = {
-  onread: (this: Handle, nothing: undefined) => Buffer | undefined;
-  reading: boolean;
-  readonly writeQueueSize: number;
-  readStart(): number;
-  readStop(): number;
-  useUserBuffer(buffer: Buffer): void;
-  writeBuffer(request: WriteRequest, data: Buffer): number;
-  writev(request: WriteRequest, chunks: readonly Buffer[], allBuffers: true): number;
-  shutdown(request: ShutdownRequest): number;
-  setNoDelay(on: boolean): number;
-  close(): void;
-  reset(): number;
-  [OWNER]: TcpEnd;
-};
-type WriteRequest = {
-  oncomplete: (this: WriteRequest, status: number) => void;
-  of: TcpEnd | undefined;
-  data: readonly Buffer[] | undefined;
-};
-type ShutdownRequest = { oncomplete: (this: ShutdownRequest) => void; of: TcpEnd };
-type StreamWrap = {
-  readonly WriteWrap: new () => WriteRequest;
-  readonly ShutdownWrap: new () => ShutdownRequest;
-  readonly kReadBytesOrError: number;
-  readonly kLastWriteWasAsync: number;
-  readonly streamBaseState: Int32Array;
-};
-
-const OWNER = Symbol("tcp end");
 const UV_EOF = -4095;
 /** It reads already: that is what was wanted. */
 const UV_EALREADY = -114;
@@ -43,38 +13,20 @@ const UV_EALREADY = -114;
 const READ = 256 * 1024;
 let shared: Buffer | undefined;
 
-const isStreamWrap = (found: unknown): found is StreamWrap => {
-  const wrap = found as Partial<StreamWrap>;
-  return typeof wrap.WriteWrap === "function" && typeof wrap.ShutdownWrap === "function" && wrap.streamBaseState !== undefined;
-};
-/** undefined where this Node gives it out no more: sockets are then used as streams. */
-const wrap: StreamWrap | undefined = (() => {
-  try {
-    const found: unknown = (process as unknown as { binding(name: string): unknown }).binding("stream_wrap");
-    return isStreamWrap(found) ? found : undefined;
-  } catch {
-    return undefined; // ERR_INVALID_MODULE: not there
-  }
-})();
-
-const PARTS = ["readStart", "readStop", "useUserBuffer", "writeBuffer", "writev", "shutdown", "setNoDelay", "close", "reset"] as const;
-const isHandle = (h: unknown): h is Handle =>
-  typeof h === "object" && h !== null && PARTS.every((p) => typeof Reflect.get(h, p) === "function");
-
 /** A request that was written at once is used again. */
-let spare: WriteRequest | undefined;
+let spare: WriteRequest<TcpEnd> | undefined;
 
-const onRead = function (this: Handle): undefined {
-  const n = wrap?.streamBaseState[wrap.kReadBytesOrError] ?? UV_EOF;
+const onRead = function (this: Handle<TcpEnd>): undefined {
+  const n = streamWrap?.streamBaseState[streamWrap.kReadBytesOrError] ?? UV_EOF;
   this[OWNER].onRead(n);
 };
-const onWritten = function (this: WriteRequest, status: number): void {
+const onWritten = function (this: WriteRequest<TcpEnd>, status: number): void {
   const { of } = this;
   this.of = undefined;
   this.data = undefined;
   of?.onWritten(status);
 };
-const onShutdown = function (this: ShutdownRequest): void {
+const onShutdown = function (this: ShutdownRequest<TcpEnd>): void {
   this.of.onShutdown();
 };
 
@@ -84,7 +36,7 @@ const letGo = (pieces: readonly Buffer[], lease: Lease | undefined): void => {
 };
 
 class TcpEnd implements End {
-  readonly #handle: Handle;
+  readonly #handle: Handle<TcpEnd>;
   readonly #wrap: StreamWrap;
   #events: EndEvents | undefined;
   /** Read before we had it. */
@@ -102,7 +54,11 @@ class TcpEnd implements End {
   /** Kept for those who listen for its close. */
   readonly #socket: Socket | undefined;
 
-  constructor(handle: Handle, tools: StreamWrap, taken: { readonly early: readonly Buffer[]; readonly socket: Socket | undefined }) {
+  constructor(
+    handle: Handle<TcpEnd>,
+    tools: StreamWrap,
+    taken: { readonly early: readonly Buffer[]; readonly socket: Socket | undefined },
+  ) {
     const { early } = taken;
     this.#socket = taken.socket;
     this.#handle = handle;
@@ -167,7 +123,7 @@ class TcpEnd implements End {
 
   /** Pieces under a retained lease, or our own (undefined). How much the kernel did not take at once. */
   #write(pieces: readonly Buffer[], lease: Lease | undefined): number {
-    const request = spare ?? new this.#wrap.WriteWrap();
+    const request = spare ?? new this.#wrap.WriteWrap<TcpEnd>();
     spare = undefined;
     const [only] = pieces;
     const code =
@@ -233,7 +189,7 @@ class TcpEnd implements End {
 
   #shutdownWhenWritten(): void {
     if (!this.#ending || this.#localEnded || this.closed || this.#inFlight !== undefined || (this.#held?.size ?? 0) > 0) return;
-    const request = new this.#wrap.ShutdownWrap();
+    const request = new this.#wrap.ShutdownWrap<TcpEnd>();
     request.oncomplete = onShutdown;
     request.of = this;
     // 1: done at once. An error means that there is nobody left to tell; that is noticed by reading.
@@ -301,23 +257,16 @@ class TcpEnd implements End {
   }
 }
 
-type Internals = { _handle: unknown; readonly _server?: unknown };
-
 /**
  * The socket as an End: its handle is taken, and what is left of the socket tells those who listen for "close" when the connection has ended. undefined when it cannot be
  * taken: it is connecting, destroyed, still writing, or no plain TCP socket of this Node.
  */
 export const tcpEnd = (socket: Socket): End | undefined => {
-  const inside = socket as unknown as Internals;
-  const handle = inside._handle;
-  if (wrap === undefined || Object.getPrototypeOf(socket) !== Socket.prototype || !isHandle(handle)) return undefined;
+  if (streamWrap === undefined || Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
   if (socket.destroyed || socket.connecting || socket.writableLength > 0 || socket.writableEnded) return undefined;
-  handle.readStop();
-  const early: Buffer[] = [];
-  for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) early.push(chunk);
-  inside._handle = null;
-  for (const key of Object.getOwnPropertySymbols(handle)) if (key.description === "owner_symbol") Reflect.set(handle, key, undefined);
+  const taken = detach<TcpEnd>(socket);
+  if (taken === undefined) return undefined;
   const heard = socket.listenerCount("close") > 0;
   if (!heard) socket.destroy();
-  return new TcpEnd(handle, wrap, { early, socket: heard ? socket : undefined });
+  return new TcpEnd(taken.handle, streamWrap, { early: taken.early, socket: heard ? socket : undefined });
 };
