@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { connect as connectTls, createServer as createTls, type SecureContextOptions, type TlsOptions } from "node:tls";
 import { tcpEnd } from "../../copy/tcp.ts";
 import { BlockPool } from "./blocks.ts";
@@ -164,14 +165,17 @@ export const peerOver = (socket: Socket, role: Side) => {
 };
 
 /** A record connection made by a handshake with any TLS server. */
-export const dialRecords = async (port: number, tls: SecureContextOptions): Promise<RecordConnection> => {
-  const raw = connectTcp({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-  await once(raw, "connect");
+export const recordsOver = async (raw: Duplex, tls: SecureContextOptions): Promise<RecordConnection> => {
   const handshake = new Handshake(raw, { role: "client" });
   const socket = connectTls({ socket: handshake, ...tls, ALPNProtocols: ["h2"], checkServerIdentity: () => undefined });
   socket.on("keylog", (line) => handshake.keylog(line));
   await once(socket, "secureConnect");
   return handshake.takeOver(socket);
+};
+export const dialRecords = async (port: number, tls: SecureContextOptions): Promise<RecordConnection> => {
+  const raw = connectTcp({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  await once(raw, "connect");
+  return recordsOver(raw, tls);
 };
 
 /** A server whose connections go on as records after their handshake; gives its port. */

@@ -8,16 +8,17 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { connect as connectTls, createServer as createTls, type TLSSocket } from "node:tls";
 import { testAuthority } from "../../ca/fixture.ts";
 import { spiffeId } from "../../identity/spiffe.ts";
 import { contextOptions } from "../context.ts";
 import type { RecordConnection } from "./connection.ts";
-import { dialRecords, listen, portOf, serveRecords } from "./fixture.ts";
+import { dialRecords, listen, portOf, recordsOver, serveRecords } from "./fixture.ts";
 
 type Test = { after(f: () => void): void };
-const TIMEOUT = { timeout: 20_000 };
+const TIMEOUT = { timeout: 60_000 };
 const SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"] as const;
 const authority = testAuthority();
 const tls = contextOptions(authority.cert(spiffeId("cluster.local", "ns", "peer")));
@@ -118,6 +119,26 @@ for (const { name, pair } of PEERS)
       assert.deepEqual(told.told, ["end", "close"]);
     }
   });
+
+test("over a stream that is no socket, as a tunnel in a tunnel has it", TIMEOUT, async (t) => {
+  const server = createTls({ ...tls, requestCert: true, rejectUnauthorized: true, ALPNProtocols: ["h2"] }, (socket) => socket.pipe(socket));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const [near, far] = duplexPair({ allowHalfOpen: true });
+  const outer = connectTcp({ port: portOf(server), host: "127.0.0.1", allowHalfOpen: true });
+  outer.on("error", nothing);
+  far.on("error", nothing);
+  far.pipe(outer).pipe(far);
+  const ours = await recordsOver(near, tls);
+  const told = listen(ours);
+  const all = randomBytes(5 << 20);
+  pour(ours, all, 100_000);
+  assert.ok((await told.octets(all.length)).equals(all));
+  await told.ended;
+  await told.closed;
+  assert.deepEqual(told.told, ["end", "close"]);
+});
 
 test("a client that is cut off without close_notify is told of as an error", TIMEOUT, async (t) => {
   const [ours, theirs] = await withClient(t);
