@@ -105,6 +105,8 @@ describe("data threads", { timeout: 60_000 }, () => {
     assert.equal(sum(await metrics(node), opened), before + 80);
     for (const s of sockets) s.end();
     await Promise.all(sockets.map(readToEnd));
+    // What is left are the pools' own tunnels, one at most for each thread that dialled.
+    await until("what has ended is no load", async () => (await loads(node)).every((load) => load % 8 === 0 && load <= 16));
   });
 
   test("a thread that fails is started again: others' connections go on, no new one is lost, counts are kept", async () => {
@@ -158,7 +160,10 @@ describe("data threads", { timeout: 60_000 }, () => {
   test("without SO_REUSEPORT all threads accept from one socket", async () => {
     net.capture(other);
     await controller.push({ workloads: [aWorkload(other.name, other.v4, { addresses: [ip(other.v4)], serviceAccount: other.name })] });
-    const single = await createTestNodes(dir, controller).start("single", [other], { ZTUNNEL_WORKER_THREADS: "2", INPOD_PORT_REUSE: "false" });
+    const single = await createTestNodes(dir, controller).start("single", [other], {
+      ZTUNNEL_WORKER_THREADS: "2",
+      INPOD_PORT_REUSE: "false",
+    });
     const ask = async (text: string): Promise<string> => {
       const socket = await dialFrom(other, server.v4, PORT);
       socket.end(text);

@@ -166,6 +166,29 @@ test("a thread that does not answer is silent, and so is one that is not there",
   assert.deepEqual(await silent, [1, 2]);
 });
 
+test("a thread that has not answered for half a minute is ended and started again", async () => {
+  const t = setup(1);
+  await t.up();
+  const stuck = t.last(0);
+  const ask = async (): Promise<readonly number[]> => {
+    const silent = t.threads.silent(800);
+    await turn();
+    for (const timer of t.timers.splice(0)) timer.fire();
+    return silent;
+  };
+  assert.deepEqual(await ask(), [0]);
+  t.pass(29_000);
+  assert.deepEqual(await ask(), [0]);
+  assert.equal(stuck.terminated, false);
+  t.pass(1_000);
+  assert.deepEqual(await ask(), [0]);
+  assert.equal(stuck.terminated, true);
+  assert.match(t.lines.join(""), /a data thread is stuck: ending it\tthread=0 silentMs=30000/);
+  t.last(0).events.onMessage({ kind: "up" });
+  await turn();
+  assert.deepEqual(t.threads.loads(), [0]);
+});
+
 test("a call with a time is not waited for any longer", async () => {
   const t = setup(2);
   await t.up();

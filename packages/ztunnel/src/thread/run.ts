@@ -30,7 +30,7 @@ export type DataThreads = AsyncDisposable & {
   readonly restarts: number;
   /** Resolves when all run and have been prepared. */
   started(): Promise<void>;
-  /** Numbers of threads that are not there, or do not answer within the time. */
+  /** Numbers of threads that are not there, or do not answer within the time. One that has not answered for half a minute is started again. */
   silent(withinMs: number): Promise<readonly number[]>;
   /** Rejects when data threads end again and again. */
   readonly failed: Promise<never>;
@@ -58,7 +58,12 @@ type Running = ThreadHandle & {
   readonly process: ThreadProcess;
   readonly waiting: Map<number, PromiseWithResolvers<unknown>>;
   readonly up: PromiseWithResolvers<void>;
+  /** Since when it has not answered; undefined: it did when it was last asked. */
+  silentSince: number | undefined;
 };
+
+/** A thread that has answered nothing for so long will not come back. */
+const STUCK_MS = 30_000;
 
 export const createDataThreads = (options: DataThreadsOptions): DataThreads => {
   const { count, world, log, spawn } = options;
@@ -120,6 +125,7 @@ export const createDataThreads = (options: DataThreadsOptions): DataThreads => {
       process,
       waiting,
       up: Promise.withResolvers(),
+      silentSince: undefined,
       call: <K extends CallName>(name: K, ask: Calls[K]["ask"]): Promise<Calls[K]["answer"]> => {
         const answer = Promise.withResolvers<unknown>();
         if (running.get(index) !== thread) return Promise.reject(new ThreadGone(`data thread ${index} has ended`));
@@ -171,6 +177,14 @@ export const createDataThreads = (options: DataThreadsOptions): DataThreads => {
     );
     return Promise.race([thread.call(call.name, call.ask), silence]).finally(() => answered.abort());
   };
+  /** Called for a thread that has just not answered. */
+  const endIfStuck = (thread: Running): void => {
+    thread.silentSince ??= world.now();
+    const forMs = world.now() - thread.silentSince;
+    if (forMs < STUCK_MS || running.get(thread.index) !== thread) return;
+    log.error("a data thread is stuck: ending it", { thread: thread.index, silentMs: forMs });
+    void thread.process.terminate();
+  };
   const takesConnections = (index: number): boolean => Atomics.load(loads, index) < TAKES_NOTHING / 2;
 
   return {
@@ -199,7 +213,10 @@ export const createDataThreads = (options: DataThreadsOptions): DataThreads => {
         );
       const beats = Array.from({ length: count }, async (_, index) => {
         const thread = running.get(index);
-        const fine = thread !== undefined && takesConnections(index) && (await answers(thread));
+        if (thread === undefined || !takesConnections(index)) return [index];
+        const fine = await answers(thread);
+        if (fine) thread.silentSince = undefined;
+        else endIfStuck(thread);
         return fine ? [] : [index];
       });
       return (await Promise.all(beats)).flat();
