@@ -1,6 +1,7 @@
 // Which commands are there?
 
 import { Command } from "commander";
+import { addCa } from "./commands/ca.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addUp } from "./commands/up.ts";
 import { addWaypoint } from "./commands/waypoint.ts";
@@ -24,5 +25,6 @@ export const createProgram = (version: string, ctx: Context, connect: (o: Global
   addWaypoint(program, ctx);
   addZtunnelConfig(program, ctx);
   addExplain(program, ctx);
+  addCa(program, ctx);
   return program;
 };
