@@ -70,6 +70,19 @@ test("a refused resource is spoken of after a reconnect, so that its removal mea
   assert.deepEqual(said(advance(s, { type: "connected" }))[0], { typeUrl: "P", node: node.id });
 });
 
+test("reconnect_echoes_retained_versions: what is held is named with its version, wildcard and on demand, and what was asked for is asked for again", () => {
+  const s = create();
+  advance(s, { type: "connected" });
+  advance(s, { type: "subscribe", typeUrl: "A", names: ["net/1", "x"] });
+  advance(s, told(response("P", "1", { p: "3" })));
+  advance(s, told(response("A", "2", { uid: "7" }, ["x"])));
+  advance(s, { type: "disconnected" });
+  assert.deepEqual(said(advance(s, { type: "connected" })), [
+    { typeUrl: "P", node: node.id, held: { p: "3" } },
+    { typeUrl: "A", subscribe: ["*", "net/1", "x"], unsubscribe: ["*"], held: { uid: "7" } },
+  ]);
+});
+
 test("what was removed is not held", () => {
   const s = create();
   advance(s, { type: "connected" });
