@@ -112,7 +112,15 @@ export const podPlan = (id: string, pod: PodSandbox): readonly Step[] => {
       sysctls: [...QUIET_LINKS, ["ipv4/ip_unprivileged_port_start", "0"], ["ipv4/ping_group_range", "0 2147483647"]],
       ip: ["link set lo up"],
     },
-    { netns: nodeNetns(id, pod.node), ip: [`link add ${link} type veth peer name eth0 netns ${netns}`, `link set ${link} master pods up`] },
+    {
+      netns: nodeNetns(id, pod.node),
+      ip: [
+        `link add ${link} type veth peer name eth0 netns ${netns}`,
+        `link set ${link} master pods up`,
+        // The address may have been another pod's a moment ago: what is sent to its link is lost until the node asks again.
+        ...both(podAddresses(pod.node, pod.number), (a) => `neigh flush to ${a} dev pods`),
+      ],
+    },
     {
       netns,
       ip: [
