@@ -11,6 +11,7 @@ import type { World } from "../runtime/world.ts";
 import { parseCertificate } from "../tls/certificate.ts";
 import { contextOptions } from "../tls/context.ts";
 import { peerChain } from "../tls/peer-chain.ts";
+import { handshakeFailure } from "../tls/policy.ts";
 import { recordLayer } from "../tls/record/handshake.ts";
 import { type Arrival, type ServerHandshakes, serverHandshakes } from "../tls/record/server.ts";
 import type { PeerChain } from "../tls/revocation.ts";
@@ -171,7 +172,7 @@ export const takeTunnels = (options: TakeTunnelsOptions): TunnelTaker => {
       // A chain that does not verify is told only here; the error itself then says no more than that the socket was closed.
       const error = socket.authorizationError ?? e;
       const { remote } = endsOf(made.of(socket)?.raw ?? socket);
-      log("tunnel handshake failed", { remote, error: message(error) });
+      log("tunnel handshake failed", { remote, error: handshakeFailure(message(error), cert.tls) });
       socket.destroy();
     });
     byCert.set(cert, made);

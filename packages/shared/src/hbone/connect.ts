@@ -10,6 +10,7 @@ import type { SpiffeId } from "../identity/spiffe.ts";
 import type { World } from "../runtime/world.ts";
 import { type Certificate, parseCertificate } from "../tls/certificate.ts";
 import { peerChain } from "../tls/peer-chain.ts";
+import { handshakeFailure } from "../tls/policy.ts";
 import { Handshake, recordLayer } from "../tls/record/handshake.ts";
 import type { PeerChain } from "../tls/revocation.ts";
 import type { PeerCheck } from "../tls/revocations.ts";
@@ -104,7 +105,7 @@ const secure = (raw: Duplex, cert: WorkloadCert, expect: readonly SpiffeId[]): P
     });
     const fail = (e: Error): void => {
       socket.destroy();
-      reject(new MeshError("TLS", e.message, e));
+      reject(new MeshError("TLS", handshakeFailure(e.message, cert.tls), e));
     };
     const closed = (): void => fail(new Error("the peer closed the connection during the TLS handshake"));
     if (handshake !== undefined) socket.on("keylog", (line) => handshake.keylog(line));
