@@ -8,11 +8,12 @@ import {
   proxyEnvironment,
   type ServerConfig,
 } from "@ambit/shared/proxy/environment.ts";
-import { bool, durationMs, type Env, integer, type Parser, text } from "@ambit/shared/runtime/env.ts";
+import { bool, durationMs, type Env, integer, oneOf, type Parser, text } from "@ambit/shared/runtime/env.ts";
 import { allOf, err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import type { LocalWorkload } from "@ambit/shared/state/view.ts";
 import { type DnsConfig, dnsConfig } from "./dns/config.ts";
 import type { SocketConfig } from "./inpod/listen.ts";
+import type { EgressMode } from "./outbound/types.ts";
 import { type ThreadSetting, threadSetting } from "./thread/count.ts";
 
 /** With the headers that its calls carry. */
@@ -35,6 +36,8 @@ export type ZtunnelConfig = ProxyEnvironment & {
   readonly sockets: SocketConfig;
   readonly pool: { readonly maxStreams: number; readonly idleMs: number };
   readonly responseBaggage: boolean;
+  /** Whether captured pods may reach what the mesh does not know. */
+  readonly egress: EgressMode;
   /** Applications may ask for connections by SOCKS 5 on their pod's loopback. */
   readonly socks: boolean;
   /** Pods of this node reach each other within the process; false: through a tunnel, as if they were on two nodes. */
@@ -163,6 +166,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       maxStreams: env.optional("POOL_MAX_STREAMS_PER_CONNECTION", integer(1, 65_535), 100),
       idleMs: env.optional("POOL_UNUSED_RELEASE_TIMEOUT", durationMs, 300_000),
       responseBaggage: env.optional("ENABLE_RESPONSE_BAGGAGE", bool, true),
+      egress: env.optional("OUTBOUND_TRAFFIC_POLICY", oneOf("ALLOW_ANY", "REGISTRY_ONLY"), "ALLOW_ANY" as const),
       socks: env.optional("UNSTABLE_ENABLE_SOCKS5", bool, false),
       localShortcut: env.optional("AMBIT_LOCAL_SHORTCUT", bool, true),
       dns: dnsConfig(env),
@@ -187,6 +191,7 @@ export const parseConfig = (env: Env): Result<ZtunnelConfig> =>
       sockets: v.sockets,
       pool: { maxStreams: v.maxStreams, idleMs: v.idleMs },
       responseBaggage: v.responseBaggage,
+      egress: v.egress,
       socks: v.socks,
       localShortcut: v.localShortcut,
       dns: v.dns,

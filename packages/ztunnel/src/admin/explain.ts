@@ -13,7 +13,7 @@ import type { LocalWorkload, MeshView } from "@ambit/shared/state/view.ts";
 import { type PassthroughPlan, planPassthrough } from "../inbound/passthrough/plan.ts";
 import { type InboundPlan, planInbound } from "../inbound/plan.ts";
 import { planOutbound } from "../outbound/plan.ts";
-import type { OutboundPlan } from "../outbound/types.ts";
+import type { EgressMode, OutboundPlan } from "../outbound/types.ts";
 import { HBONE_PORT } from "../ports.ts";
 
 export type ExplainSources = {
@@ -22,6 +22,8 @@ export type ExplainSources = {
   readonly random: () => number;
   /** What the thread that is asked has seen of endpoints. */
   readonly endpoints?: Standing;
+  /** As the data path has it. */
+  readonly egress?: EgressMode;
 };
 
 /** The workload of a pod that this ztunnel serves. */
@@ -89,7 +91,8 @@ const viaOf = (plan: OutboundPlan): SocketAddr | undefined => {
 export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutbound => {
   const source = servedPod(s, r);
   const to = readParam("to", parseSocketAddr(requiredParam(r, "to")));
-  const plan = planOutbound(s.view, { source, to, ...(s.endpoints === undefined ? {} : { standing: s.endpoints }) }, s.random);
+  const standing = s.endpoints === undefined ? {} : { standing: s.endpoints };
+  const plan = planOutbound(s.view, { source, to, egress: s.egress, ...standing }, s.random);
   const via = viaOf(plan);
   const expect = plan.kind === "hbone" ? plan.expect : plan.kind === "double-hbone" ? plan.outer : [];
   return {

@@ -22,6 +22,8 @@ import { serviceKeys } from "./names.ts";
 import { type DnsReports, dnsLabels } from "./reports.ts";
 import { type NameAnswer, type NameRules, type NameView, resolveName, shuffled } from "./resolve.ts";
 
+/** How long a name may wait for the controller, where the mesh is fetched on demand. */
+const DEMAND_MS = 1_000;
 /** Seconds that a client may keep an answer of ours. */
 const TTL = 30;
 
@@ -37,7 +39,7 @@ export type HandlerDeps = {
    */
   readonly demand?: ((keys: readonly string[], signal: AbortSignal) => Promise<void>) | undefined;
   readonly reports: DnsReports;
-  readonly world: Pick<World, "random">;
+  readonly world: Pick<World, "random" | "sleep">;
   /** Milliseconds on a clock that is never set. */
   readonly monotonic: () => number;
   readonly log: ScopedLogger;
@@ -112,12 +114,32 @@ export const createHandler = (deps: HandlerDeps): Handler => {
   const resolve = (query: Query & { readonly name: string }, client: Workload): NameAnswer =>
     resolveName(view, { name: query.name, family: query.type === TYPE_A ? "ipv4" : "ipv6" }, client, rules);
 
+  /** Waits for the controller, but not for long: without it the names that are held, and outside names, still resolve. */
+  const learn = async (demand: NonNullable<HandlerDeps["demand"]>, keys: readonly string[], signal: AbortSignal): Promise<void> => {
+    const patience = new AbortController();
+    const onAbort = (): void => patience.abort(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const late = deps.world.sleep(DEMAND_MS, patience.signal).then(
+      () => patience.abort(new Error(`the controller did not answer within ${DEMAND_MS} ms`)),
+      () => {}, // it did
+    );
+    try {
+      await demand(keys, patience.signal);
+    } catch (e) {
+      log.debug("a name could not be asked of the controller", { error: e instanceof Error ? e.message : String(e) });
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      patience.abort(new Error("answered"));
+      await late;
+    }
+  };
+
   /** What the mesh says, once it has had the chance to learn of the name. */
   const decide = async (asked: Asked, query: Query & { readonly name: string }, client: Workload): Promise<NameAnswer> => {
     const now = resolve(query, client);
     if (now.kind !== "forward" || deps.demand === undefined) return now;
     const scope = { namespace: client.namespace, clusterDomain: rules.clusterDomain, search: rules.search };
-    await deps.demand(serviceKeys(query.name, scope, rules.preferredNamespace), asked.signal);
+    await learn(deps.demand, serviceKeys(query.name, scope, rules.preferredNamespace), asked.signal);
     return resolve(query, client);
   };
 

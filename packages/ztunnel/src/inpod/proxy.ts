@@ -29,6 +29,7 @@ import type { Reachability } from "../outbound/local/connect.ts";
 import type { LocalPods } from "../outbound/local/store.ts";
 import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
 import { serveSocks } from "../outbound/socks/serve.ts";
+import type { EgressMode } from "../outbound/types.ts";
 import type { InboundConnection, OutboundConnection, Pod, TakenConnection } from "../pod.ts";
 import { ownPorts } from "../ports.ts";
 import type { MeshState } from "../state/apply.ts";
@@ -54,6 +55,7 @@ export type ProxyConfig = {
   readonly sockets: SocketConfig;
   readonly pool: Partial<TunnelPoolLimits>;
   readonly responseBaggage: boolean;
+  readonly egress: EgressMode;
   readonly socks: boolean;
   readonly clusterDomain: string;
   readonly dns: DnsConfig;
@@ -214,6 +216,7 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     local,
     lookups: deps.lookups,
     own: ownPorts(config),
+    egress: config.egress,
     certs: (self) => certs.get(self),
     trustDomains: [pod.identity.trustDomain, ...config.trustDomainAliases],
   };

@@ -26,12 +26,14 @@ import { type Handed, handOver, type Reachability } from "./local/connect.ts";
 import type { LocalPods } from "./local/store.ts";
 import { planOutbound } from "./plan.ts";
 import { attemptMs, endpointFailure, hasAlternative, MAX_ATTEMPTS } from "./retry.ts";
-import type { OutboundPlan } from "./types.ts";
+import type { EgressMode, OutboundPlan } from "./types.ts";
 import { within } from "./within.ts";
 
 export type ConnectDeps = {
   /** Ports of ztunnel itself; absent: those that every pod has. */
   readonly own?: OwnPorts | undefined;
+  /** For destinations that the mesh does not know; absent: they may be reached. */
+  readonly egress?: EgressMode | undefined;
   readonly view: MeshView;
   readonly pool: TunnelPool;
   readonly world: World;
@@ -101,7 +103,8 @@ const planAttempt = async (
   const standing = deps.endpoints === undefined ? {} : { standing: deps.endpoints };
   let resolved: ReadonlyMap<string, Ip> = NOTHING_RESOLVED;
   for (;;) {
-    const plan = planOutbound(deps.view, { source: dial.source, to: dial.to, tried, resolved, own: deps.own, ...standing }, throws());
+    const asked = { source: dial.source, to: dial.to, tried, resolved, own: deps.own, egress: deps.egress, ...standing };
+    const plan = planOutbound(deps.view, asked, throws());
     if (plan.kind !== "resolve") return plan;
     const { hostname, prefer } = plan;
     if (deps.hosts === undefined || resolved.has(hostname)) {

@@ -37,6 +37,7 @@ type Case = {
   readonly random?: number;
   readonly tried?: readonly string[];
   readonly resolved?: Readonly<Record<string, string>>;
+  readonly egress?: "ALLOW_ANY" | "REGISTRY_ONLY";
   readonly expect: object;
 };
 
@@ -49,7 +50,7 @@ const planOf = (c: Case): OutboundPlan => {
   ]);
   const tried = new Set((c.tried ?? []).map((name) => `Kubernetes//Pod/ns/${name}`));
   const resolved = new Map(Object.entries(c.resolved ?? {}).map(([name, address]) => [name, ip(address)]));
-  return planOutbound(store.view, { source, to: unwrap(parseSocketAddr(c.to)), tried, resolved }, () => c.random ?? 0);
+  return planOutbound(store.view, { source, to: unwrap(parseSocketAddr(c.to)), tried, resolved, egress: c.egress }, () => c.random ?? 0);
 };
 
 const id = (sa: string, ns = "ns") => `spiffe://cluster.local/ns/${ns}/sa/${sa}`;
@@ -77,6 +78,46 @@ const cases: readonly Case[] = [
       service: undefined,
       workload: undefined,
     },
+  },
+  {
+    name: "REGISTRY_ONLY: what the mesh does not know is refused, with what to do",
+    to: "1.2.3.4:443",
+    egress: "REGISTRY_ONLY",
+    expect: {
+      kind: "reject",
+      code: "DENY",
+      detail:
+        "1.2.3.4:443 is no destination of the mesh, and OUTBOUND_TRAFFIC_POLICY=REGISTRY_ONLY refuses all others: list its host in a ServiceEntry",
+      found: "unknown",
+      service: undefined,
+      workload: undefined,
+    },
+  },
+  {
+    name: "REGISTRY_ONLY: a host that a ServiceEntry lists is reached, also by the address its clients resolve themselves (resolution NONE)",
+    to: "240.240.0.1:80",
+    egress: "REGISTRY_ONLY",
+    services: [
+      aService("google", "240.240.0.1", {
+        hostname: "www.google.com",
+        loadBalancing: { routingPreference: [], mode: "PASSTHROUGH", healthPolicy: "ALLOW_ALL" },
+      }),
+    ],
+    expect: {
+      kind: "passthrough",
+      to: "240.240.0.1:80",
+      why: "passthrough-service",
+      found: "service",
+      service: "google",
+      workload: undefined,
+    },
+  },
+  {
+    name: "REGISTRY_ONLY: a pod is a destination of the mesh, captured or not",
+    to: "127.0.0.2:80",
+    egress: "REGISTRY_ONLY",
+    workloads: [aWorkload("plain", "127.0.0.2", { tunnelProtocol: "NONE" })],
+    expect: { kind: "tcp", to: "127.0.0.2:80", why: "no-tunnel", found: "workload", service: undefined, workload: "plain" },
   },
   {
     name: "build_request_wrong_network",

@@ -20,13 +20,23 @@ const noEndpoint = (service: Service, why: string, { to, trail }: { to: Outbound
     ? reject("NO_SERVICE_PORT", `service ${serviceKey(service)} has no port ${to.port}`, trail)
     : reject("NO_HEALTHY_UPSTREAM", `service ${serviceKey(service)} has no endpoint to choose for port ${to.port} (${why})`, trail);
 
+/** The mesh does not know the address: it is dialled in clear, or refused where only what is known may be reached. */
+const planUnknown = ({ to, egress }: OutboundDial): OutboundPlan =>
+  egress === "REGISTRY_ONLY"
+    ? reject(
+        "DENY",
+        `${formatSocketAddr(to)} is no destination of the mesh, and OUTBOUND_TRAFFIC_POLICY=REGISTRY_ONLY refuses all others: list its host in a ServiceEntry`,
+        NOTHING,
+      )
+    : { kind: "passthrough", to, why: "unknown-destination", ...NOTHING };
+
 /** The endpoint to dial, or the plan when there is none to choose. */
 const findUpstream = (view: MeshView, dial: OutboundDial, random: () => number, found: Trail["found"]): Upstream | OutboundPlan => {
   const { source, to, tried, standing } = dial;
   const service = view.serviceByAddress(source.network, to.ip, source.namespace);
   if (service === undefined) {
     const workload = view.workloadByAddress(source.network, to.ip);
-    if (workload === undefined) return { kind: "passthrough", to, why: "unknown-destination", ...NOTHING };
+    if (workload === undefined) return planUnknown(dial);
     return { workload, port: to.port, trail: { found, service: undefined, workload, port: to.port, candidates: [] } };
   }
   const trail: Trail = { ...NOTHING, found, service };

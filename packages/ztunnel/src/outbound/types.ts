@@ -8,6 +8,9 @@ import type { Candidate, Standing } from "@ambit/shared/state/balance.ts";
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
 import type { OwnPorts } from "../ports.ts";
 
+/** Istio's names: what the mesh does not know may be reached in clear, or only what it knows may be reached. */
+export type EgressMode = "ALLOW_ANY" | "REGISTRY_ONLY";
+
 export type OutboundDial = {
   /** The workload of the pod that dialled. */
   readonly source: Workload;
@@ -21,6 +24,8 @@ export type OutboundDial = {
   readonly own?: OwnPorts | undefined;
   /** What hostnames of endpoints were resolved to; one that is missing makes the plan `resolve`. */
   readonly resolved?: ReadonlyMap<string, Ip>;
+  /** For destinations that the mesh does not know; absent: ALLOW_ANY. */
+  readonly egress?: EgressMode | undefined;
 };
 
 /** What the look-up found on the way, for telemetry and `ambit explain`. */

@@ -10,13 +10,13 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { socketIn } from "@ambit/shared/linux/socket.ts";
-import { aService, aWorkload, ip } from "@ambit/shared/state/fixtures.ts";
+import { aPort, aService, aWorkload, ip } from "@ambit/shared/state/fixtures.ts";
 import packet from "dns-packet";
 import { createFrames, frame } from "../dns/stream.ts";
 import { createTestCa, createTestController } from "./mesh.ts";
 import { addressRecord, type Nameserver, reply, startNameserver } from "./nameserver.ts";
-import { createTestNet, dialFrom, type TestPod } from "./net.ts";
-import { announce, createTestNodes, type TestNode } from "./node.ts";
+import { createTestNet, dialFrom, readToEnd, refusal, serveIn, type TestPod } from "./net.ts";
+import { announce, ask, createTestNodes, type TestNode } from "./node.ts";
 
 const net = createTestNet(["client", "none", "resolver", "second"]);
 const [client, none, resolver, second] = ["client", "none", "resolver", "second"].map(net.pod) as [TestPod, TestPod, TestPod, TestPod];
@@ -106,15 +106,17 @@ describe("DNS in namespaces", { timeout: 90_000 }, () => {
         workload(client),
         workload(none),
         aWorkload("db-0", "10.91.0.201", { services: { [`ns/${HEADLESS}`]: [] } }),
+        aWorkload("api", second.v6, { tunnelProtocol: "NONE", services: { "ns/api.example": [aPort(443, 443)] } }),
         aWorkload("db-1", "10.91.0.202", { services: { [`ns/${HEADLESS}`]: [] } }),
       ],
       services: [
         aService("web", "", { addresses: on("10.96.0.7", "fd00:96::7") }),
         aService("db", ""),
+        aService("api", "", { hostname: "api.example", addresses: on("240.240.0.2"), ports: [aPort(443, 443)] }),
         aService("google", "", { hostname: "www.google.com", addresses: on("240.240.0.1") }),
       ],
     });
-    node = await nodes.start("n1", [client], { RESOLV_CONF: resolvConf });
+    node = await nodes.start("n1", [client], { RESOLV_CONF: resolvConf, OUTBOUND_TRAFFIC_POLICY: "REGISTRY_ONLY" });
     const dns = { policy: "None" as const, searches: ["corp.example"], nameservers: [ip(second.v4)] };
     const told = announce(none);
     assert.deepEqual(await node.agent.tell({ ...told, workload: { ...told.workload, dns } }, [none.netns.fd]), { error: "" });
@@ -229,6 +231,20 @@ describe("DNS in namespaces", { timeout: 90_000 }, () => {
     garbage.write(Buffer.concat([Buffer.from([0, 3]), Buffer.from("abc")]));
     await once(garbage, "close", { signal: AbortSignal.timeout(5_000) });
     assert.deepEqual(addresses(await udp(client, asks("web"))), ["10.96.0.7"]);
+  });
+
+  test("REGISTRY_ONLY: what is listed is reached by the name that we resolve; all else is refused, said in the log and explained", async () => {
+    const echo = await serveIn(second, 443, (socket) => socket.end("hello"));
+    const host = await getent(client, "api.example");
+    assert.equal(host, "240.240.0.2");
+    assert.equal(await readToEnd(await dialFrom(client, host, 443)), "hello");
+    assert.equal(await refusal(client, second.v4, 443), "ECONNRESET", "the same server by its address, which nobody listed");
+    const why = /10\.91\.0\.4:443 is no destination of the mesh, and OUTBOUND_TRAFFIC_POLICY=REGISTRY_ONLY refuses/;
+    assert.match(await nodes.logged(/connection failed.*REGISTRY_ONLY/), why);
+    const explained = await ask(node, `/explain/outbound?namespace=ns&pod=client&to=${second.v4}:443`);
+    assert.equal(JSON.parse(explained.body).why, "DENY");
+    assert.match(JSON.parse(explained.body).text, why);
+    echo.close();
   });
 
   test("dns_metrics", async () => {

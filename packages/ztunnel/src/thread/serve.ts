@@ -57,7 +57,8 @@ export const createDataThread = ({ setup, tell, world, logger, flushLines }: Dat
     // Its code is loaded when somebody asks: the data path does not need it.
     explain: async (question) => {
       const { answerExplain } = await import("./explain.ts");
-      return answerExplain({ view: state.view, pods: () => pods.list().map((s) => s.about), random: world.random, endpoints }, question);
+      const served = () => pods.list().map((s) => s.about);
+      return answerExplain({ view: state.view, pods: served, random: world.random, endpoints, egress: setup.config.egress }, question);
     },
   };
   const answer = (call: Call): void => {
