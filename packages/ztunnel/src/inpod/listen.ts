@@ -137,11 +137,12 @@ const connected = (socket: Socket, to: SocketAddr, options: { world: World; time
 export const createPodNet = (netns: Pick<Netns, "fd">, config: SocketConfig, world: World): PodNet => ({
   dial: async (to, { from, signal, halfOpen }) => {
     signal.throwIfAborted();
-    let fd: number;
+    let fd: number | undefined;
     try {
       fd = socketFd(netns.fd, config, { to, from });
       tune(fd, config);
     } catch (e) {
+      if (fd !== undefined) closeFd(fd);
       throw new MeshError("CONNECT", `cannot make a socket for ${formatSocketAddr(to)}: ${e instanceof Error ? e.message : String(e)}`, e);
     }
     const options = { fd, allowHalfOpen: halfOpen, readable: true, writable: true, manualStart: true };
