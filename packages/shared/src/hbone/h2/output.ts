@@ -14,8 +14,6 @@ const SMALL = 4096;
 const BATCH = 16_384;
 /** More than this does not wait for the end of the turn. */
 const TURN = 65_536;
-/** Less than the way there and back. */
-const QUIET_MS = 0.1;
 /** Batches kept for the next write of any connection of this thread; idle connections hold none. */
 const spare: Buffer[] = [];
 const SPARE = 16;
@@ -50,7 +48,6 @@ export class Output {
   readonly #pieces: Buffer[] = [];
   #headers = 0;
   #writing = false;
-  #writtenAt = 0;
   #scheduled = false;
   #closed = false;
 
@@ -76,7 +73,7 @@ export class Output {
       putHeader(bytes, at, { type: FRAME.DATA, flags, id: from.id, length: n });
       let to = at + FRAME_HEADER;
       for (const piece of this.#pieces) to += piece.copy(bytes, to);
-      if (this.#waitingSize > TURN || this.#isQuiet()) this.flush();
+      if (this.#waitingSize > TURN) this.flush();
       else this.#schedule();
       return true;
     }
@@ -130,14 +127,8 @@ export class Output {
   #schedule(): void {
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
-    if (this.#isQuiet()) process.nextTick(this.#onTurn);
     // When all that is ready in this turn of the loop has been looked at: what it gives rise to leaves together.
-    else setImmediate(this.#onTurn);
-  }
-
-  /** Nothing has been written for a while: it is not likely that more comes up in this turn, so waiting for it would only cost time. */
-  #isQuiet(): boolean {
-    return performance.now() - this.#writtenAt > QUIET_MS;
+    setImmediate(this.#onTurn);
   }
 
   readonly #onTurn = (): void => {
@@ -183,7 +174,6 @@ export class Output {
     this.#dataSize = 0;
     this.#headers = 0;
     this.#writing = true;
-    this.#writtenAt = performance.now();
     let inside = true;
     this.#wire.write(parts, () => {
       this.#writing = false;
