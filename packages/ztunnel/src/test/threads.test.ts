@@ -103,6 +103,8 @@ describe("data threads", { timeout: 60_000 }, () => {
     assert.equal(workloadState["uid-client"].connections.outbound.length, 40);
     assert.equal(workloadState["uid-server"].connections.inbound.length, 40);
     assert.equal(sum(await metrics(node), opened), before + 80);
+    const [least = 0, most = 0] = (await loads(node)).toSorted((a, b) => a - b);
+    assert.ok(least > 0 && most - least <= 16, `the loads are ${least} and ${most}`);
     for (const s of sockets) s.end();
     await Promise.all(sockets.map(readToEnd));
     // What is left are the pools' own tunnels, one at most for each thread that dialled.

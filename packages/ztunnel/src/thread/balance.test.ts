@@ -12,8 +12,8 @@ const cases: readonly { name: string; loads: number[]; self: number; kind: Conne
   { name: "a tunnel goes to the idle thread", loads: [8, 0], self: 0, kind: "tunnel", expect: 1 },
   { name: "the least loaded one keeps", loads: [8, 0], self: 1, kind: "tunnel", expect: 1 },
   { name: "the least of several", loads: [32, 16, 8, 24], self: 0, kind: "tunnel", expect: 2 },
-  { name: "a captured connection stays when it hardly matters", loads: [60, 0], self: 0, kind: "captured", expect: 0 },
-  { name: "a captured connection leaves a thread that is far behind", loads: [65, 0], self: 0, kind: "captured", expect: 1 },
+  { name: "a captured connection stays when it hardly matters", loads: [1, 0], self: 0, kind: "captured", expect: 0 },
+  { name: "a captured connection leaves a thread that has more to do", loads: [2, 0], self: 0, kind: "captured", expect: 1 },
   { name: "a thread that is gone gets nothing", loads: [800, TAKES_NOTHING], self: 0, kind: "tunnel", expect: 0 },
   { name: "the lowest one that lives", loads: [80, TAKES_NOTHING, 8], self: 0, kind: "tunnel", expect: 2 },
 ];
