@@ -217,3 +217,8 @@ test("plaintext arrivals and notes are told as they are", () => {
     /^The connection leaves the pod as it is\.\n\nArrival at plain\/server\n {2}not captured: no label\n {2}outcome {2}the application gets the connection as it comes/,
   );
 });
+
+test("a policy that could not be read is shown for what it does", () => {
+  const broken = { name: "p", namespace: "ns", scope: "Namespace", action: "Deny", dryRun: false, refused: true, rules: [] } as const;
+  assert.match(policyTable([broken]), /ns +p +Deny all \(could not be read\) +Namespace/);
+});

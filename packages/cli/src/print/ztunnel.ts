@@ -58,7 +58,7 @@ export const policyTable = (policies: ConfigDump["policies"]): string =>
     byKey(policies, (p) => `${p.namespace}/${p.name}`).map((p) => [
       p.namespace,
       p.name,
-      p.dryRun ? `${p.action} (dry run)` : p.action,
+      p.refused === true ? `${p.action} all (could not be read)` : p.dryRun ? `${p.action} (dry run)` : p.action,
       p.scope,
     ]),
   );

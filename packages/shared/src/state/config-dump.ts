@@ -2,8 +2,8 @@
 
 import { formatCidr } from "../addr/cidr.ts";
 import { addressKey } from "../addr/socket.ts";
-import type { Match, Policy, StringMatch } from "../authz/types.ts";
-import { type Endpoint, type GatewayAddress, gatewayName, type Service, type Workload } from "./types.ts";
+import type { Match, Policy, PolicyReach, StringMatch } from "../authz/types.ts";
+import { type Endpoint, type GatewayAddress, gatewayName, type Service, type WaypointRules, type Workload } from "./types.ts";
 
 export type DumpGateway = { readonly destination: string; readonly hboneMtlsPort: number };
 export type DumpWorkload = {
@@ -48,6 +48,8 @@ export type DumpService = {
   readonly loadBalancer?: Service["loadBalancing"];
   readonly ipFamilies: string;
   readonly canonical: boolean;
+  /** Ambit's own: what holds for the waypoint beyond Istio's rules. */
+  readonly waypointRules?: WaypointRules;
 };
 export type DumpPolicy = {
   readonly name: string;
@@ -55,6 +57,8 @@ export type DumpPolicy = {
   readonly scope: "Global" | "Namespace" | "WorkloadSelector";
   readonly action: "Allow" | "Deny";
   readonly dryRun: boolean;
+  /** It came and could not be read: everything that it would have held for is denied until it changes or goes. */
+  readonly refused?: true;
   /** rules → clauses → matches; only the fields that are set. */
   readonly rules: readonly (readonly (readonly Readonly<Record<string, unknown>>[])[])[];
 };
@@ -136,6 +140,7 @@ export const dumpService = (s: Service, endpoints: readonly Endpoint[]): DumpSer
   ...(s.loadBalancing === undefined ? {} : { loadBalancer: s.loadBalancing }),
   ipFamilies: s.ipFamilies,
   canonical: s.canonical,
+  ...(s.waypointRules === undefined ? {} : { waypointRules: s.waypointRules }),
 });
 
 const stringMatch = (m: StringMatch): Record<string, unknown> =>
@@ -163,4 +168,15 @@ export const dumpPolicy = (p: Policy): DumpPolicy => ({
   action: p.action === "ALLOW" ? "Allow" : "Deny",
   dryRun: p.dryRun,
   rules: p.rules.map((r) => r.clauses.map((c) => c.matches.map(dumpMatch))),
+});
+
+/** A policy that could not be read, in the form of one that denies. */
+export const dumpRefused = ({ key, reach }: { readonly key: string; readonly reach: PolicyReach }): DumpPolicy => ({
+  name: key.slice(key.indexOf("/") + 1),
+  namespace: key.slice(0, Math.max(0, key.indexOf("/"))),
+  scope: SCOPES[reach.scope],
+  action: "Deny",
+  dryRun: false,
+  refused: true,
+  rules: [],
 });

@@ -26,6 +26,8 @@ export type MeshStore = {
   workloads(): IterableIterator<Workload>;
   services(): IterableIterator<Service>;
   policies(): IterableIterator<Policy>;
+  /** Those that came and could not be read, without an earlier version: they deny where they would have held. */
+  refused(): readonly { readonly key: string; readonly reach: PolicyReach }[];
 };
 
 /** "<cluster>//Pod/<namespace>/<name>" is a pod's uid. */
@@ -176,5 +178,6 @@ export const createMeshStore = (): MeshStore => {
     workloads: () => workloads.values(),
     services: () => services.values(),
     policies: () => policies.values(),
+    refused: () => [...refused].map(([key, reach]) => ({ key, reach })),
   };
 };

@@ -2,7 +2,14 @@
 
 import type { CertState } from "@ambit/shared/ca/types.ts";
 import { dumpCertificate } from "@ambit/shared/proxy/dump.ts";
-import { type ConfigDump, type DumpWorkloadState, dumpPolicy, dumpService, dumpWorkload } from "@ambit/shared/state/config-dump.ts";
+import {
+  type ConfigDump,
+  type DumpWorkloadState,
+  dumpPolicy,
+  dumpRefused,
+  dumpService,
+  dumpWorkload,
+} from "@ambit/shared/state/config-dump.ts";
 import type { MeshStore } from "@ambit/shared/state/store.ts";
 import { serviceKey } from "@ambit/shared/state/types.ts";
 import type { ServedPod } from "../inpod/run.ts";
@@ -39,7 +46,7 @@ const stagedServices = (store: MeshStore): Readonly<Record<string, readonly stri
 export const configDump = ({ store, certificates, pods, connections, config, version }: DumpSources): ConfigDump => ({
   workloads: [...store.workloads()].map(dumpWorkload),
   services: [...store.services()].map((s) => dumpService(s, store.view.endpoints(serviceKey(s)))),
-  policies: [...store.policies()].map(dumpPolicy),
+  policies: [...[...store.policies()].map(dumpPolicy), ...store.refused().map(dumpRefused)],
   stagedServices: stagedServices(store),
   staticConfig: {},
   version: { version, component: "ztunnel" },
