@@ -70,7 +70,9 @@ const follow = (fd: number, options: ZdsClientOptions, signal: AbortSignal): Pro
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     handler.onConnected();
-    connection.send(encodeZdsHello({ version: "V1", understands: ZDS_EXTENSIONS })).catch((e: unknown) => hangUp(`cannot say hello: ${text(e)}`));
+    connection
+      .send(encodeZdsHello({ version: "V1", understands: ZDS_EXTENSIONS }))
+      .catch((e: unknown) => hangUp(`cannot say hello: ${text(e)}`));
   });
 
 const pause = (world: World, ms: number, signal: AbortSignal): Promise<void> =>
