@@ -190,3 +190,16 @@ test("the connection is lost between the handshake and the records: whoever wait
   t.after(() => socket.destroy());
   assert.ok((await refused.promise) instanceof Error);
 });
+
+test("the peer ends right after the handshake: TLS has its goodbye to write, and that is nobody's uncaught error", TIMEOUT, async (t) => {
+  const [near, far] = await sockets(t);
+  const server = createTls(mutual).on("secureConnection", () => far.end());
+  server.emit("connection", far);
+  const handshake = new Handshake(near, { role: "client" });
+  const socket = connectTls({ socket: handshake, ...tls, checkServerIdentity: () => undefined }).on("error", nothing);
+  socket.resume();
+  await once(socket, "close");
+  if (!near.closed) await once(near, "close");
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(handshake.destroyed);
+});

@@ -90,11 +90,13 @@ export class Handshake extends Duplex {
   #taken = false;
 
   constructor(raw: Duplex, options: HandshakeOptions) {
-    // A handshake in which the peer has said its last word is over; TLSSocket takes that over from here.
-    super({ allowHalfOpen: false });
+    super({ allowHalfOpen: true });
     this.raw = raw;
     this.#options = options;
     this.#done.promise.catch(() => undefined); // whoever waits for it is told
+    // A connection on which the peer has said its last word is over, once TLS knows. Destroyed and not ended: TLS would still
+    // write its goodbye, and a write after the end is an error that nobody listens for.
+    this.once("end", () => setImmediate(() => this.destroy()));
     raw.on("data", this.#onData);
     raw.on("end", this.#onEnd);
     raw.on("error", this.#onError);
