@@ -188,6 +188,45 @@ for (const c of cases)
     if (c.why !== undefined) assert.equal(v.why, c.why);
   });
 
+// rbac.rs string_match: how a principal is compared, as a matcher and as its opposite.
+const strings: [StringMatch, boolean][] = [
+  [exact("td/ns/from/sa/web"), true],
+  [exact("spiffe://td/ns/from/sa/web"), false],
+  [exact("td/ns/from/sa/we"), false],
+  [exact(""), false],
+  [{ kind: "prefix", value: "td/ns/from/" }, true],
+  [{ kind: "prefix", value: "ns/from/" }, false],
+  [{ kind: "suffix", value: "/sa/web" }, true],
+  [{ kind: "suffix", value: "/sa/we" }, false],
+  [{ kind: "presence" }, true],
+];
+for (const [m, want] of strings)
+  test(`string_match: ${m.kind} ${m.kind === "presence" ? "" : JSON.stringify(m.value)}`, () => {
+    const allowed = (asks: Partial<Match>, subject: AuthzSubject) =>
+      authorize({ policies: [policy("p", "ALLOW", [rule([asks])])], missing: [] }, subject).allowed;
+    assert.equal(allowed({ principals: [m] }, mtls), want);
+    assert.equal(allowed({ notPrincipals: [m] }, mtls), !want);
+    assert.equal(allowed({ principals: [m] }, plain), false, "without an identity nothing positive holds");
+    assert.equal(allowed({ notPrincipals: [m] }, plain), true, "and every negative one does");
+  });
+
+test("port-level strict as istiod converts it: plaintext is let in at the exempt ports alone", () => {
+  const noIdentity = [{ notPrincipals: [{ kind: "presence" as const }] }];
+  const converted = policy("converted_peer_authentication_p", "DENY", [
+    rule(noIdentity, [{ notDestinationPorts: [80] }], [{ notDestinationPorts: [81] }]),
+  ]);
+  const at = (subject: AuthzSubject, destinationPort: number) =>
+    authorize({ policies: [converted], missing: [] }, { ...subject, destinationPort }).allowed;
+  assert.deepEqual(
+    [80, 81, 82].map((p) => at(plain, p)),
+    [true, true, false],
+  );
+  assert.deepEqual(
+    [80, 81, 82].map((p) => at(mtls, p)),
+    [true, true, true],
+  );
+});
+
 const templates: [string, string, boolean][] = [
   ["/a/{*}/c", "/a/b/c", true],
   ["/a/{*}/c", "/a//c", false],
