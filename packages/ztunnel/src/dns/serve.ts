@@ -63,42 +63,52 @@ const serveConnection = (socket: Socket, deps: DnsServerDeps, signal: AbortSigna
     deadline = timer;
     deps.world.sleep(IDLE_MS, timer.signal).then(end, () => {}); // stopped: something was asked
   };
+  const queue: Buffer[] = []; // what one read held beyond the limit: the next read waits for these
+  const pump = (): void => {
+    while (waiting < MAX_PIPELINED) {
+      const next = queue.shift();
+      if (next === undefined) break;
+      waiting++;
+      void answer(next);
+    }
+    if (queue.length > 0 || waiting >= MAX_PIPELINED || socket.writableNeedDrain) socket.pause();
+    else socket.resume();
+  };
   const answer = async (bytes: Buffer): Promise<void> => {
     const out = await deps.handler.handle(bytes, { protocol: "tcp", signal });
     waiting--;
     if (socket.destroyed) return;
     if (out === undefined) return end();
     socket.write(frame(out));
-    if (waiting < MAX_PIPELINED && !socket.writableNeedDrain) socket.resume();
+    pump();
+    finish();
     watch();
   };
+  /** A client that says no more still gets what it asked for (RFC 7766 section 6.2.4). */
+  const finish = (): void => {
+    if (socket.readableEnded && waiting === 0 && queue.length === 0) socket.end();
+  };
+  socket.on("end", finish);
   socket.on("error", end);
-  socket.on("drain", () => {
-    if (waiting < MAX_PIPELINED) socket.resume();
-  });
+  socket.on("drain", pump);
   socket.on("close", () => {
     deadline?.abort();
+    queue.length = 0;
     signal.removeEventListener("abort", end);
-  });
-  socket.on("end", () => {
-    if (waiting === 0) socket.end();
   });
   signal.addEventListener("abort", end, { once: true });
   socket.on("data", (chunk: Buffer) => {
     const messages = frames.push(chunk);
     if (messages === "too-long") return end();
-    for (const message of messages) {
-      waiting++;
-      void answer(message);
-    }
-    if (waiting >= MAX_PIPELINED || socket.writableNeedDrain) socket.pause();
+    queue.push(...messages);
+    pump();
     if (messages.length > 0) watch();
   });
   watch();
 };
 
 const serveTcp = async (fd: number, deps: DnsServerDeps, signal: AbortSignal): Promise<Server> => {
-  const server = createServer((socket) => serveConnection(socket, deps, signal));
+  const server = createServer({ allowHalfOpen: true }, (socket) => serveConnection(socket, deps, signal));
   server.maxConnections = MAX_CONNECTIONS;
   server.listen({ fd });
   await once(server, "listening");
