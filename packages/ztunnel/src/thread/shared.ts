@@ -1,5 +1,6 @@
 // What do all pods of a data thread share?
 
+import { meterRevocations } from "@ambit/shared/proxy/certificate-metrics.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Logger } from "@ambit/shared/telemetry/log.ts";
 import { createRevocations } from "@ambit/shared/tls/revocations.ts";
@@ -11,7 +12,6 @@ import { createEndpointBook } from "../outbound/endpoints.ts";
 import { createReachability } from "../outbound/local/connect.ts";
 import { createLocalPods } from "../outbound/local/store.ts";
 import { createEndpointReports } from "../outbound/reports.ts";
-import { revocationEvents } from "../policy/revocation.ts";
 import { createMeshMirror } from "../state/mirror.ts";
 import { createCertMirror } from "./certs.ts";
 import { createThreadMetrics } from "./counts.ts";
@@ -29,7 +29,7 @@ export const createShared = ({ config, tell, world, logger }: ShareOptions) => {
   const log = logger.scope("proxy");
   const metrics = createThreadMetrics(tell);
   const reports = createConnectionReports(metrics, logger.scope("access"), world.now);
-  const revocations = config.crlPath === undefined ? undefined : createRevocations(revocationEvents(metrics));
+  const revocations = config.crlPath === undefined ? undefined : createRevocations(meterRevocations(metrics));
   const state = createMeshMirror();
   const resolver = readResolver(config.dns);
   const dns = { resolver, reports: createDnsReports(metrics), log: logger.scope("dns") };
