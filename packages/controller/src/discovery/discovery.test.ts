@@ -49,11 +49,9 @@ const start = async (t: TestContext) => {
     refused.push(String((fields as { error: string }).error));
     for (const heard of onRefused) heard();
   };
-  const serving = createServingCertificate(
-    root,
-    servingNames({ service: "istiod", namespace: "istio-system", clusterDomain: "cluster.local" }),
-    world,
-  );
+  const authority = { signer: root, chainPem: [], rootsPem: [root.certPem], notAfter: now + 3_600_000 };
+  const names = servingNames({ service: "istiod", namespace: "istio-system", clusterDomain: "cluster.local" });
+  const serving = createServingCertificate({ authority: () => authority, onChange: () => () => undefined, names }, world);
   const serve = async (port: number) => {
     const discovery = createDiscovery({ mesh: m.mesh, review, ztunnelAccounts: ZTUNNELS, log });
     const server = await serveGrpc({ bind: `127.0.0.1:${port}`, tls: serving, services: [discovery] });
