@@ -94,6 +94,8 @@ export type Described = {
   readonly fds: ListenerFds;
   /** Asked for every connection in the turn in which it is accepted: false when another thread serves it. */
   readonly keep: (listener: TrafficListener, socket: Socket) => boolean;
+  /** Told once for every captured connection that was kept, or taken from another thread, when it has ended. */
+  readonly over: (listener: TrafficListener) => void;
 };
 
 /** Calls `begin` once, when there is a certificate. */
@@ -113,30 +115,40 @@ const whenCertified = (cert: { readonly certs: ProxyDeps["certs"]; readonly iden
   return { [Symbol.dispose]: end };
 };
 
-/** The listeners of a pod, each with what becomes of its connections. */
-type Serving = Readonly<Record<TrafficListener, { readonly halfOpen: boolean; serve(socket: Socket): void }>>;
+/** The listeners of a pod, each with what becomes of its connections; a captured one is served until the promise resolves. */
+type Serving = Readonly<Record<TrafficListener, { readonly halfOpen: boolean; serve(socket: Socket): Promise<void> | undefined }>>;
 
-const asAccepted = (socket: Socket, serve: (connection: Accepted) => void): void => {
+const asAccepted = async (socket: Socket, serve: (connection: Accepted) => Promise<void>): Promise<void> => {
   const connection = acceptedFrom(socket);
   if (connection === undefined) socket.destroy();
-  else serve(connection);
+  else await serve(connection);
 };
 
 /** The listening sockets and what is accepted from them; the fds are closed in the end, served or not. */
-const createFront = ({ fds, keep }: Described, serving: Serving, onError: (e: Error) => void) => {
+const createFront = ({ fds, keep, over: ended }: Described, serving: Serving, onError: (e: Error) => void) => {
   const served = new Map<TrafficListener, TcpListener>();
   const waiting = new Map<TrafficListener, readonly number[]>(TRAFFIC.map((name) => [name, fds[name] ?? []]));
   /** Those whose connections can be served: also while no new ones are accepted, for those that were just before. */
   const taking = new Set<string>();
   let over = false;
+  const serve = (name: TrafficListener, socket: Socket): void => {
+    serving[name].serve(socket)?.then(
+      () => ended(name),
+      (e) => {
+        ended(name);
+        socket.destroy();
+        onError(e);
+      },
+    );
+  };
   return {
     /** Accepts on the named listener. */
     begin: async (name: TrafficListener): Promise<void> => {
       const own = waiting.get(name) ?? [];
       waiting.delete(name);
-      const { halfOpen, serve } = serving[name];
+      const { halfOpen } = serving[name];
       const onSocket = (socket: Socket): void => {
-        if (keep(name, socket)) serve(socket);
+        if (keep(name, socket)) serve(name, socket);
       };
       const listener = await acceptOn(own, { halfOpen, onSocket, onError });
       if (over) return listener.stop();
@@ -146,7 +158,7 @@ const createFront = ({ fds, keep }: Described, serving: Serving, onError: (e: Er
     take: (name: string, open: () => Socket): boolean => {
       const known = TRAFFIC.find((n) => n === name);
       if (known === undefined || !taking.has(known)) return false;
-      serving[known].serve(open());
+      serve(known, open());
       return true;
     },
     close: () => taking.clear(),
@@ -241,9 +253,15 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     log,
   });
   const serving: Serving = {
-    outbound: { halfOpen: true, serve: (socket) => asAccepted(socket, (c) => void serveOutbound(pod, outbound, c)) },
-    passthrough: { halfOpen: true, serve: (socket) => asAccepted(socket, (c) => void servePassthrough(pod, inbound, c)) },
-    hbone: { halfOpen: false, serve: (socket) => tunnels.take(socket) },
+    outbound: { halfOpen: true, serve: (socket) => asAccepted(socket, (c) => serveOutbound(pod, outbound, c)) },
+    passthrough: { halfOpen: true, serve: (socket) => asAccepted(socket, (c) => servePassthrough(pod, inbound, c)) },
+    hbone: {
+      halfOpen: false,
+      serve: (socket) => {
+        tunnels.take(socket);
+        return undefined;
+      },
+    },
   };
   const front = createFront(described, serving, onError);
   let dns: DnsServer | undefined;

@@ -13,10 +13,15 @@ export type Place = { readonly key: number; readonly listener: string; readonly 
 export type Handover = {
   /**
    * For every socket that was just accepted, in the turn in which it was (nothing has been read). True: serve it here; it counts as
-   * this thread's load until it closes. False: another thread has it; the socket is destroyed, the connection is not. `may`: every
-   * thread serves the pod, so it may be passed on.
+   * this thread's load until `over` is told (a tunnel: until it closes). False: another thread has it; the socket is destroyed, the
+   * connection is not. `may`: every thread serves the pod, so it may be passed on.
    */
   keep(place: Place, socket: Socket, may: "pass-on" | "only-keep"): boolean;
+  /**
+   * A captured connection that is served here has ended. Told and not listened for: a listener would keep the net.Socket, 2 KB, for as
+   * long as its connection is open.
+   */
+  over(place: Place): void;
   /** The way to another thread; replaces the one before. */
   connect(index: number, port: MessagePort): void;
 };
@@ -43,7 +48,7 @@ export const createHandover = ({ self, loads, serve, onError }: HandoverOptions)
   let next = 0;
 
   const countUntilClosed = (kind: ConnectionKind, socket: Socket): void => {
-    socket.once("close", () => Atomics.sub(loads, self, WEIGHT[kind]));
+    if (kind === "tunnel") socket.once("close", () => Atomics.sub(loads, self, WEIGHT[kind]));
   };
   const socketOf = (fd: number, place: Place): Socket => {
     const socket = new Socket({ fd, allowHalfOpen: place.halfOpen, readable: true, writable: true });
@@ -112,6 +117,7 @@ export const createHandover = ({ self, loads, serve, onError }: HandoverOptions)
       port.postMessage({ kind: "offer", id, place, fd } satisfies PeerMessage);
       return false;
     },
+    over: ({ kind }) => void Atomics.sub(loads, self, WEIGHT[kind]),
     connect: (index, port) => {
       peers.get(index)?.close();
       peers.set(index, port);

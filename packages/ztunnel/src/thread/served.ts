@@ -85,10 +85,12 @@ export const createServedPods = ({ index, config, loads }: ThreadSetup, shared: 
     const netns = borrowed(about.netns);
     const hold = identities.hold(about.identity);
     const places = new Map(TRAFFIC.map((name) => [name, place(about.key, name)]));
+    const placeOf = (listener: TrafficListener): Place => places.get(listener) ?? place(about.key, listener);
     const keep = (listener: TrafficListener, socket: Socket): boolean =>
-      handover.keep(places.get(listener) ?? place(about.key, listener), socket, served.balanced ? "pass-on" : "only-keep");
+      handover.keep(placeOf(listener), socket, served.balanced ? "pass-on" : "only-keep");
+    const over = (listener: TrafficListener): void => handover.over(placeOf(listener));
     const starting = startPodProxy(
-      { uid: about.uid, who: about.who, identity: about.identity, netns, fds, keep, onlyPort: about.onlyPort },
+      { uid: about.uid, who: about.who, identity: about.identity, netns, fds, keep, over, onlyPort: about.onlyPort },
       config,
       shared.proxyDeps,
     );
