@@ -7,6 +7,9 @@ import { load, type Path, type Paths } from "./paths.ts";
 import { proxyPids, rssKb, ztunnels } from "./processes.ts";
 import type { World } from "./world.ts";
 
+/** Each takes two of its descriptors. */
+const MOST_THROUGH_HAPROXY = 8_000;
+
 /** KB that each of `count` idle connections adds to a client's and a server's proxy. */
 const heldOn = async (world: World, path: Path, count: number, pids: { client: number; server: number }) => {
   const { host, port } = path.to("responder");
@@ -38,7 +41,10 @@ export const idleMemory = async (world: World): Promise<Metric> => {
 
 export const heldMemory = async (world: World, paths: Paths, peer: HaproxyPair, count: number): Promise<Metric[]> => {
   const ztunnel = await heldOn(world, paths.ztunnel, count, await proxyPids(world));
-  const haproxy = await heldOn(world, paths.haproxy, count, { client: peer.client.pid, server: peer.server.pid });
+  const haproxy = await heldOn(world, paths.haproxy, Math.min(count, MOST_THROUGH_HAPROXY), {
+    client: peer.client.pid,
+    server: peer.server.pid,
+  });
   return (["client", "server"] as const).map((side) => ({
     id: `held-${side}`,
     title: `memory per idle connection of ${count}, the ${side}'s proxy`,

@@ -26,7 +26,7 @@ export const USAGE = `make bench ARGS="…"
   --only a,b        of ${SUITES.join(", ")} (all)
   --repeat N        rounds, each measuring every peer once (5)
   --seconds N       length of one measurement (2)
-  --held N          idle connections held for their memory (2000)
+  --held N          idle connections held for their memory (10000)
   --workloads N     workloads made up for their memory (10000)
   --write           put the result into docs/performance.md
   --note TEXT       a remark to print under the result
@@ -44,7 +44,7 @@ const FLAGS = {
   only: { type: "string", default: SUITES.join() },
   repeat: { type: "string", default: "5" },
   seconds: { type: "string", default: "2" },
-  held: { type: "string", default: "2000" },
+  held: { type: "string", default: "10000" },
   workloads: { type: "string", default: "10000" },
   write: { type: "boolean", default: false },
   note: { type: "string" },
@@ -71,7 +71,7 @@ export const parseOptions = (argv: readonly string[]): Result<Options> => {
   if (!repeat.ok) return repeat;
   const seconds = count("seconds", flags.value.seconds, 30);
   if (!seconds.ok) return seconds;
-  const held = count("held", flags.value.held, 8_000); // HAProxy's and our own limit of open files
+  const held = count("held", flags.value.held, 10_000); // our own limit of open files
   if (!held.ok) return held;
   const workloads = count("workloads", flags.value.workloads, 60_000);
   if (!workloads.ok) return workloads;

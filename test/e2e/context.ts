@@ -52,7 +52,8 @@ export const createContext = (cluster: Cluster): Context => {
       return log.split("\n").filter((l) => words.every((w) => l.includes(w)));
     },
     policiesHeld: async () => {
-      const ztunnels = await cluster.pods("istio-system", "app=ztunnel");
+      // One that has been replaced may still be draining.
+      const ztunnels = (await cluster.pods("istio-system", "app=ztunnel")).filter((p) => p.metadata.deletionTimestamp === undefined);
       return Promise.all(
         ztunnels.map(async (z) => {
           const policies = JSON.parse(await cluster.ambit("zc", "policy", z.metadata.name, "-o", "json")) as {

@@ -139,7 +139,9 @@ export const rollout = (ctx: () => Context): void => {
     try {
       const report = await atSteadyRate(kept.ask, () => roll(c));
       assert.deepEqual(report.failures, []);
-      assert.ok(report.pods.size > 3, `answers of ${[...report.pods].join(", ")}`);
+      // Few connections carry them all, so not every pod need be asked; but some before and some after.
+      const generations = new Set([...report.pods].map((pod) => pod.split("-").slice(0, -1).join("-")));
+      assert.equal(generations.size, 2, `answers of ${[...report.pods].join(", ")}`);
     } finally {
       kept.close();
     }
