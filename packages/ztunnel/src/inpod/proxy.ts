@@ -31,6 +31,7 @@ import { type OutboundDeps, serveOutbound } from "../outbound/serve.ts";
 import { serveSocks } from "../outbound/socks/serve.ts";
 import type { EgressMode } from "../outbound/types.ts";
 import type { InboundConnection, OutboundConnection, Pod, TakenConnection } from "../pod.ts";
+import { isRevoked } from "../policy/own-revocation.ts";
 import { ownPorts } from "../ports.ts";
 import type { MeshState } from "../state/apply.ts";
 import { ownWorkload } from "../state/wait.ts";
@@ -285,10 +286,15 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   // Until there is a certificate, peers wait in the listener's queue instead of failing the handshake.
   const certified = whenCertified({ certs, identity: pod.identity }, () => void front.begin("hbone").catch(onError));
 
+  const asPeer = deps.revocations?.check("destination");
   const neighbour = local?.pods.add({
     pod,
     serve: (request) => serveInbound(pod, inbound, request),
-    certified: () => certs.peek(pod.identity) !== undefined,
+    // One that is revoked goes through the tunnel, whose handshake says so.
+    certified: () => {
+      const cert = certs.peek(pod.identity);
+      return cert !== undefined && !isRevoked(cert, asPeer);
+    },
   });
   const stopAccepting = (): void => {
     neighbour?.[Symbol.dispose]();

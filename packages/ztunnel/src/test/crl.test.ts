@@ -13,8 +13,8 @@ import { createTestCa, createTestController } from "./mesh.ts";
 import { createTestNet, cutOf, dialFrom, readToEnd, refusal, serveIn } from "./net.ts";
 import { ask, createTestNodes, type TestNode } from "./node.ts";
 
-const net = createTestNet(["client", "server"]);
-const [client, server] = [net.pod("client"), net.pod("server")];
+const net = createTestNet(["client", "server", "neighbour"]);
+const [client, server, neighbour] = [net.pod("client"), net.pod("server"), net.pod("neighbour")];
 const dir = mkdtempSync(join(tmpdir(), "ambit-crl-"));
 const ca = createTestCa();
 const controller = createTestController(ca);
@@ -56,31 +56,36 @@ describe("crl", { timeout: 60_000 }, () => {
   let one: TestNode;
   let two: TestNode;
   let echo: Server;
+  let nextDoor: Server;
 
   before(async () => {
-    for (const p of [client, server]) net.capture(p);
+    for (const p of [client, server, neighbour]) net.capture(p);
     for (const node of ["one", "two"]) {
       mkdirSync(join(dir, `${node}.crl`));
       put(node, "");
     }
     await controller.push({
-      workloads: [client, server].map((p) => aWorkload(p.name, p.v4, { addresses: [ip(p.v4), ip(p.v6)], serviceAccount: p.name })),
+      workloads: [client, server, neighbour].map((p) =>
+        aWorkload(p.name, p.v4, { addresses: [ip(p.v4), ip(p.v6)], serviceAccount: p.name }),
+      ),
     });
-    one = await nodes.start("one", [client], { CRL_PATH: fileOf("one") });
+    one = await nodes.start("one", [client, neighbour], { CRL_PATH: fileOf("one") });
     two = await nodes.start("two", [server], { CRL_PATH: fileOf("two") });
     echo = await serveIn(server, 8080, (socket) => void socket.pipe(socket));
+    nextDoor = await serveIn(neighbour, 8080, (socket) => void socket.pipe(socket));
   });
 
   after(async () => {
     echo?.close();
+    nextDoor?.close();
     await one?.stop();
     await two?.stop();
     net[Symbol.dispose]();
     rmSync(dir, { recursive: true });
   });
 
-  const echoed = async (): Promise<string> => {
-    const socket = await dialFrom(client, server.v4, 8080);
+  const echoed = async (to = server): Promise<string> => {
+    const socket = await dialFrom(client, to.v4, 8080);
     socket.end("hello");
     return readToEnd(socket);
   };
@@ -134,4 +139,14 @@ describe("crl", { timeout: 60_000 }, () => {
       assert.equal(await echoed(), "hello");
     });
   }
+
+  test("a neighbour on the same node is held to the lists as well, though it is reached without a tunnel", async () => {
+    assert.equal(await echoed(neighbour), "hello");
+    for (const account of ["neighbour", "client"]) {
+      await load("one", listing(await serialOf(one, account)));
+      assert.match(await refusal(client, neighbour.v4, 8080), /ECONNRESET|EPIPE/, `${account} is revoked`);
+      await load("one", listing());
+      assert.equal(await echoed(neighbour), "hello");
+    }
+  });
 });
