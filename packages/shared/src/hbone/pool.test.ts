@@ -271,12 +271,10 @@ test("streams a peer refuses unseen are tried again elsewhere", { timeout: 10_00
 });
 
 test("closing leaves nothing: no connections, no timers, waiting callers are told", { timeout: 10_000 }, async (t) => {
-  const held = () =>
-    process
-      .getActiveResourcesInfo()
-      .filter((kind) => kind !== "Immediate")
-      .sort();
+  const held = () => Map.groupBy(process.getActiveResourcesInfo(), (kind) => kind);
   const before = held();
+  // What earlier tests held may end meanwhile; nothing of ours may stay.
+  const more = () => [...held()].filter(([kind, all]) => kind !== "Immediate" && all.length > (before.get(kind)?.length ?? 0));
   const w = await tunnelWorld(t, { onRequest: echo });
   const tunnels = await Promise.all(Array.from({ length: 5 }, () => w.connect()));
   const cut = Promise.all(tunnels.map(({ stream }) => once(stream, "error")));
@@ -284,6 +282,5 @@ test("closing leaves nothing: no connections, no timers, waiting callers are tol
   await cut;
   await fails(w.connect(), "DRAINED", /shutting down/);
   w.server.close();
-  while (held().length > before.length) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(held(), before);
+  while (more().length > 0) await new Promise((resolve) => setImmediate(resolve));
 });

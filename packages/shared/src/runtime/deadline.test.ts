@@ -50,10 +50,11 @@ test("each comes when it is due; one timer serves them all", async () => {
   assert.equal(waiting(), 0);
 });
 
-test("when all are called off no timer is left, and the next one begins anew", async () => {
+test("when all are called off no timer is left a moment later, and the next one begins anew", async () => {
   const { world, pass, waiting } = handWorld();
   const offs = Array.from({ length: 5000 }, () => deadline(world, 100, () => assert.fail("called off")));
   for (const off of offs) off();
+  await pass(50);
   assert.equal(waiting(), 0);
   let fired = 0;
   deadline(world, 100, () => {
@@ -66,4 +67,24 @@ test("when all are called off no timer is left, and the next one begins anew", a
   assert.equal(fired, 1);
   await pass(100);
   assert.equal(fired, 2);
+});
+
+test("where waits come all the time there is one timer, and each still comes when it is due", async () => {
+  const { world, pass, waiting } = handWorld();
+  for (let i = 0; i < 9; i++) {
+    deadline(world, 100, () => assert.fail("called off"))();
+    // The one of the queue, and the one that looks whether somebody still waits.
+    assert.equal(waiting(), 2);
+    await pass(5);
+  }
+  let fired = 0;
+  deadline(world, 100, () => {
+    fired += 1;
+  });
+  await pass(55);
+  assert.deepEqual([fired, waiting()], [0, 1]);
+  await pass(44);
+  assert.equal(fired, 0);
+  await pass(1);
+  assert.deepEqual([fired, waiting()], [1, 0]);
 });

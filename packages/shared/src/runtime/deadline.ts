@@ -9,6 +9,8 @@ type Queue = {
   /** How many are not called off. */
   live: number;
   sleeping: AbortController | undefined;
+  /** Nobody waited a moment ago; whether that is so still is looked at in a while. */
+  resting: boolean;
 };
 
 const queues = new WeakMap<World, Map<number, Queue>>();
@@ -16,7 +18,7 @@ const queues = new WeakMap<World, Map<number, Queue>>();
 const queueOf = (world: World, ms: number): Queue => {
   const ofWorld = queues.get(world) ?? new Map<number, Queue>();
   queues.set(world, ofWorld);
-  const queue = ofWorld.get(ms) ?? { entries: [], front: 0, live: 0, sleeping: undefined };
+  const queue = ofWorld.get(ms) ?? { entries: [], front: 0, live: 0, sleeping: undefined, resting: false };
   ofWorld.set(ms, queue);
   return queue;
 };
@@ -28,6 +30,21 @@ const first = (q: Queue): Queue["entries"][number] | undefined => {
     q.front = 0;
   }
   return q.entries[q.front];
+};
+
+/** How long the timer of a queue outlives the last wait, in ms: where waits come all the time it is not stopped and set again for each. */
+const REST_MS = 50;
+
+/** Stops the timer when nobody has come to wait meanwhile: then nothing keeps the process awake. */
+const rest = (q: Queue, world: World): void => {
+  if (q.resting) return;
+  q.resting = true;
+  void world.sleep(REST_MS).then(() => {
+    q.resting = false;
+    if (q.live > 0) return;
+    q.sleeping?.abort(OFF);
+    q.sleeping = undefined;
+  });
 };
 
 const run = (q: Queue, world: World): void => {
@@ -62,10 +79,8 @@ export const deadline = (world: World, ms: number, fire: () => void): (() => voi
     entry.fire = undefined;
     q.live -= 1;
     if (q.live > 0) return;
-    // Nothing keeps the process awake when nobody waits.
-    q.sleeping?.abort(OFF);
-    q.sleeping = undefined;
     first(q);
+    rest(q, world);
   };
 };
 
