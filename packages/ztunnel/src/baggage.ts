@@ -1,9 +1,9 @@
 // How does a workload describe itself to its peer, and how is a peer taken at its word? (ambient-l4 section 1.7)
 
-import type { Baggage } from "@ambit/shared/hbone/headers.ts";
+import { type Baggage, formatBaggage } from "@ambit/shared/hbone/headers.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 
-export const baggageOf = (w: Workload): Baggage => ({
+const baggageOf = (w: Workload): Baggage => ({
   clusterId: w.clusterId,
   namespace: w.namespace,
   workloadType: w.workloadType,
@@ -13,6 +13,17 @@ export const baggageOf = (w: Workload): Baggage => ({
   region: w.locality.region,
   zone: w.locality.zone,
 });
+
+const texts = new WeakMap<Workload, string>();
+
+/** The `baggage` of a workload. Written once for each: a change makes another one. */
+export const baggageText = (w: Workload): string => {
+  const known = texts.get(w);
+  if (known !== undefined) return known;
+  const text = formatBaggage(baggageOf(w));
+  texts.set(w, text);
+  return text;
+};
 
 const NOBODY: Workload = {
   uid: "",

@@ -98,12 +98,16 @@ export const parseForwarded = (text: string): { readonly source?: SocketAddr; re
   return out;
 };
 
-const hex = (digits: number, random: () => number): string =>
-  Array.from({ length: digits / 4 }, () =>
-    Math.floor(random() * 0x10000)
-      .toString(16)
-      .padStart(4, "0"),
-  ).join("");
+const HEX = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, "0"));
+
+const hex = (digits: number, random: () => number): string => {
+  let out = "";
+  while (out.length < digits) {
+    const n = Math.floor(random() * 0x10000);
+    out += `${HEX[n >> 8]}${HEX[n & 0xff]}`;
+  }
+  return out;
+};
 
 /** A new trace, not sampled, from uniform numbers in [0, 1); never an all-zero id, which W3C Trace Context forbids. */
 export const mintTraceparent = (random: () => number): string => {

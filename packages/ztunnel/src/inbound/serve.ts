@@ -6,14 +6,14 @@ import { policiesFor } from "@ambit/shared/authz/authorize.ts";
 import type { AuthzSubject } from "@ambit/shared/authz/types.ts";
 import { type Meter, splice } from "@ambit/shared/copy/splice.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
-import { formatBaggage, parseBaggage } from "@ambit/shared/hbone/headers.ts";
+import { parseBaggage } from "@ambit/shared/hbone/headers.ts";
 import type { TunnelPool } from "@ambit/shared/hbone/types.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
 import type { ScopedLogger } from "@ambit/shared/telemetry/log.ts";
 import { bare } from "@ambit/shared/telemetry/log-line.ts";
-import { baggageOf, describedBy } from "../baggage.ts";
+import { baggageText, describedBy } from "../baggage.ts";
 import type { ConnectionRecord, ConnectionReports } from "../metrics.ts";
 import type { Pod } from "../pod.ts";
 import { dryRunFindings } from "../policy/dry-run.ts";
@@ -119,7 +119,7 @@ const forward = async (pod: Pod, deps: InboundDeps, s: Serving): Promise<void> =
     s.record.end(error);
     return;
   }
-  const stream = s.request.open(deps.responseBaggage ? { baggage: formatBaggage(baggageOf(s.workload)) } : {});
+  const stream = s.request.open(deps.responseBaggage ? { baggage: baggageText(s.workload) } : {});
   const end = await splice(stream, app, { forward: s.record.fromClient, backward: s.record.fromServer, signal: s.abort.signal });
   s.record.end(end.why === "closed" ? undefined : asMeshError(end.why === "aborted" ? end.reason : end.error, "CONNECT"));
 };

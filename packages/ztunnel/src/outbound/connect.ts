@@ -8,7 +8,7 @@ import type { WorkloadCert } from "@ambit/shared/ca/types.ts";
 import type { End } from "@ambit/shared/copy/end.ts";
 import { asMeshError, MeshError } from "@ambit/shared/errors/mesh-error.ts";
 import { RETRY_ABLE, RETRY_HEADER } from "@ambit/shared/hbone/elsewhere.ts";
-import { formatBaggage, formatForwarded, mintTraceparent } from "@ambit/shared/hbone/headers.ts";
+import { formatForwarded, mintTraceparent } from "@ambit/shared/hbone/headers.ts";
 import type { TunnelHeaders, TunnelPool, TunnelStream } from "@ambit/shared/hbone/types.ts";
 import { expandAliases } from "@ambit/shared/identity/aliases.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
@@ -16,7 +16,7 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import { endpointKey } from "@ambit/shared/state/balance.ts";
 import type { Workload } from "@ambit/shared/state/types.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
-import { baggageOf } from "../baggage.ts";
+import { baggageText } from "../baggage.ts";
 import type { HostResolver } from "../dns/hosts.ts";
 import type { Pod } from "../pod.ts";
 import type { OwnPorts } from "../ports.ts";
@@ -117,7 +117,7 @@ const planAttempt = async (
 };
 
 const headersOf = (deps: ConnectDeps, dial: Dial, plan: Carried): TunnelHeaders => ({
-  baggage: formatBaggage(baggageOf(dial.source)),
+  baggage: baggageText(dial.source),
   forwarded: formatForwarded(dial.from, plan.service?.hostname),
   traceparent: mintTraceparent(deps.world.random),
   // To those who are about to leave: there is somebody else to ask.
