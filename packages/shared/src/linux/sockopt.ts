@@ -29,10 +29,12 @@ const SO_ORIGINAL_DST = 80; // the same number as IP6T_SO_ORIGINAL_DST
 
 export type SocketFamily = "ipv4" | "ipv6";
 
+/** Used again for every call: the kernel copies what it is given before the call returns. */
+const scratch = Buffer.alloc(4);
+
 const setInt = (fd: number, level: number, option: { readonly name: string; readonly id: number; readonly value: number }): void => {
-  const value = Buffer.alloc(4);
-  value.writeInt32LE(option.value);
-  const result = trySyscall("setsockopt", fd, level, option.id, value, 4);
+  scratch.writeInt32LE(option.value);
+  const result = trySyscall("setsockopt", fd, level, option.id, scratch, 4);
   if (result < 0) throw new LinuxError("setsockopt", -result, option.name);
 };
 
@@ -86,9 +88,13 @@ export const setKeepalive = (fd: number, keepalive: Keepalive): void => {
 
 const V4_MAPPED = Buffer.from("00000000000000000000ffff", "hex");
 
+const ipv4Text = (bytes: Buffer, at: number): string => `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
+
 /** The address text of 16 bytes; a v4-mapped one as plain IPv4. */
-const ipv6Text = (bytes: Uint8Array): string =>
-  V4_MAPPED.equals(bytes.subarray(0, 12)) ? addressText(AF_INET, bytes.subarray(12, 16)) : addressText(AF_INET6, bytes);
+const ipv6Text = (bytes: Buffer): string => (V4_MAPPED.equals(bytes.subarray(0, 12)) ? ipv4Text(bytes, 12) : addressText(AF_INET6, bytes));
+
+/** Filled and read within one call. */
+const original = { address: Buffer.alloc(28), length: Buffer.alloc(4) };
 
 // Not redirected: no conntrack entry, or no NAT on it, or the kernel has no conntrack for the family.
 const ABSENT: ReadonlySet<number> = new Set(["ENOENT", "ENOPROTOOPT", "EOPNOTSUPP", "ENOTCONN", "EINVAL"].map(errnoOf));
@@ -98,8 +104,7 @@ const ABSENT: ReadonlySet<number> = new Set(["ENOENT", "ENOPROTOOPT", "EOPNOTSUP
  * IPv4 is asked first, then IPv6 (a dual-stack listener accepts both); v4-mapped addresses come back as IPv4.
  */
 export const originalDestination = (fd: number): { readonly ip: string; readonly port: number } | undefined => {
-  const address = Buffer.alloc(28);
-  const length = Buffer.alloc(4);
+  const { address, length } = original;
   for (const level of [SOL_IP, SOL_IPV6]) {
     length.writeUInt32LE(address.length);
     const result = trySyscall("getsockopt", fd, level, SO_ORIGINAL_DST, address, length);
@@ -109,7 +114,7 @@ export const originalDestination = (fd: number): { readonly ip: string; readonly
     }
     const port = address.readUInt16BE(2);
     const family = address.readUInt16LE(0);
-    return { ip: family === AF_INET ? addressText(AF_INET, address.subarray(4, 8)) : ipv6Text(address.subarray(8, 24)), port };
+    return { ip: family === AF_INET ? ipv4Text(address, 4) : ipv6Text(address.subarray(8, 24)), port };
   }
   return undefined;
 };

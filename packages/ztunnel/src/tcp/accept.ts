@@ -4,7 +4,6 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type Ip, parseIp } from "@ambit/shared/addr/ip.ts";
 import type { SocketAddr } from "@ambit/shared/addr/socket.ts";
 import { originalDestination } from "@ambit/shared/linux/sockopt.ts";
-import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { fdOf } from "./fd.ts";
 
 export type Accepted = {
@@ -19,19 +18,33 @@ export type TcpListener = {
   stop(): void;
 };
 
-const addr = (ip: string | undefined, port: number | undefined): SocketAddr | undefined => {
-  const parsed = ip === undefined || port === undefined ? undefined : parseIp(ip.replace(/%.*$/, ""));
-  return parsed?.ok === true && port !== undefined ? { ip: parsed.value as Ip, port } : undefined;
+/** Texts of addresses that were read already: the same few come with every connection. */
+const read = new Map<string, Ip>();
+const MOST_READ = 4_096;
+
+const ipOf = (text: string): Ip | undefined => {
+  const known = read.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseIp(text.replace(/%.*$/, ""));
+  if (!parsed.ok) return undefined;
+  if (read.size >= MOST_READ) read.clear();
+  read.set(text, parsed.value);
+  return parsed.value;
+};
+
+const addr = (text: string | undefined, port: number | undefined): SocketAddr | undefined => {
+  const ip = text === undefined || port === undefined ? undefined : ipOf(text);
+  return ip === undefined || port === undefined ? undefined : { ip, port };
 };
 
 /** Who connected and where to, as the kernel's connection tracking knows it; undefined when the connection has ended already. */
 export const acceptedFrom = (socket: Socket): Accepted | undefined => {
   const fd = fdOf(socket);
   const from = addr(socket.remoteAddress, socket.remotePort);
-  const local = addr(socket.localAddress, socket.localPort);
-  if (fd === undefined || from === undefined || local === undefined) return undefined;
+  if (fd === undefined || from === undefined) return undefined;
   const original = originalDestination(fd);
-  return { socket, from, to: original === undefined ? local : { ip: unwrap(parseIp(original.ip)), port: original.port } };
+  const to = original === undefined ? addr(socket.localAddress, socket.localPort) : addr(original.ip, original.port);
+  return to === undefined ? undefined : { socket, from, to };
 };
 
 export type AcceptHandlers = {
