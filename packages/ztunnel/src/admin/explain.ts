@@ -24,6 +24,8 @@ export type ExplainSources = {
   readonly endpoints?: Standing;
   /** As the data path has it. */
   readonly egress?: EgressMode;
+  /** Whether the pod reaches the workload within this process; absent: no pod does. */
+  readonly areNeighbours?: (from: LocalWorkload, to: Workload) => boolean;
 };
 
 /** The workload of a pod that this ztunnel serves. */
@@ -45,6 +47,10 @@ const doubleText = (plan: OutboundPlan & { kind: "double-hbone" }): string => {
     return `${way}; refused: the service has no subject alternative names, so nobody beyond the gateway would do`;
   return `${way}; beyond it must answer ${plan.inner.map((id) => id.uri).join(" or ")}`;
 };
+
+/** What is said beside the plan when both pods are served here. */
+const NEXT_DOOR =
+  "both pods are served by this ztunnel, so the connection is handed over within it and needs no tunnel, as long as the network lets one through";
 
 const outboundText = (plan: OutboundPlan, to: string): string => {
   switch (plan.kind) {
@@ -95,6 +101,8 @@ export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutb
   const plan = planOutbound(s.view, { source, to, egress: s.egress, ...standing }, s.random);
   const via = viaOf(plan);
   const expect = plan.kind === "hbone" ? plan.expect : plan.kind === "double-hbone" ? plan.outer : [];
+  const direct = plan.kind === "hbone" && plan.why === "direct" && plan.workload?.nativeTunnel === false ? plan.workload : undefined;
+  const nextDoor = direct !== undefined && s.areNeighbours?.(source, direct) === true;
   return {
     source: explainWorkload(source),
     to: formatSocketAddr(to),
@@ -102,7 +110,7 @@ export const explainOutbound = (s: ExplainSources, r: AdminRequest): ExplainOutb
     service: plan.service && serviceKey(plan.service),
     kind: plan.kind,
     why: plan.kind === "reject" ? plan.code : plan.why,
-    text: outboundText(plan, formatSocketAddr(to)),
+    text: `${outboundText(plan, formatSocketAddr(to))}${nextDoor ? `; ${NEXT_DOOR}` : ""}`,
     via: via && formatSocketAddr(via),
     authority: "authority" in plan ? plan.authority : undefined,
     expect: expect.map((id) => id.uri),

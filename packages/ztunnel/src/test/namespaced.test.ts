@@ -19,7 +19,7 @@ import { aPort, aService, aWorkload, ip, waypointByHost, waypointByIp } from "@a
 import type { Service, Workload } from "@ambit/shared/state/types.ts";
 import { createTestCa, createTestController, issue } from "./mesh.ts";
 import { createTestNet, cutOf, dialFrom, readToEnd, refusal, serveIn, type TestPod } from "./net.ts";
-import { announce, connectAs, createTestNodes, type TestNode } from "./node.ts";
+import { announce, ask, connectAs, createTestNodes, type TestNode } from "./node.ts";
 
 const PODS = ["client", "server", "remote", "plain", "waypoint", "sandwich"] as const;
 const net = createTestNet(PODS);
@@ -160,6 +160,13 @@ describe("namespaced", { timeout: 90_000 }, () => {
     assert.equal(seen.at(-1), `remote ${client.v4}`);
     assert.equal(await opened(one, "source", "mutual_tls"), before[0] + 1);
     assert.equal(await opened(two, "destination", "mutual_tls"), before[1] + 1);
+  });
+
+  test("explain says who is reached without a tunnel", async () => {
+    const text = async (to: TestPod): Promise<string> =>
+      JSON.parse((await ask(one, `/explain/outbound?namespace=ns&pod=client&to=${to.v4}:${ECHO_PORT}`)).body).text;
+    assert.match(await text(server), /HBONE straight to .*ns\/server .*handed over within it and needs no tunnel/);
+    assert.match(await text(remote), /HBONE straight to .*ns\/remote [^;]*$/);
   });
 
   test("server_uncaptured_inpod", async () => {

@@ -58,7 +58,9 @@ export const createDataThread = ({ setup, tell, world, logger, flushLines }: Dat
     explain: async (question) => {
       const { answerExplain } = await import("./explain.ts");
       const served = () => pods.list().map((s) => s.about);
-      return answerExplain({ view: state.view, pods: served, random: world.random, endpoints, egress: setup.config.egress }, question);
+      const areNeighbours = shared.proxyDeps.local?.pods.areNeighbours;
+      const sources = { view: state.view, pods: served, random: world.random, endpoints, egress: setup.config.egress };
+      return answerExplain(areNeighbours === undefined ? sources : { ...sources, areNeighbours }, question);
     },
   };
   const answer = (call: Call): void => {
