@@ -117,7 +117,7 @@ describe("namespaced", { timeout: 90_000 }, () => {
       ],
     });
     one = await nodes.start("one", [client, server, sandwich]);
-    two = await nodes.start("two", [remote]);
+    two = await nodes.start("two", [remote], { CONNECTION_TERMINATION_DEADLINE: "10s" });
     tunnels = await serveWaypoint();
     const echo = (who: TestPod) => (socket: Socket) => {
       seen.push(`${who.name} ${(socket.remoteAddress ?? "").replace("::ffff:", "")}`);
