@@ -16,7 +16,7 @@ import type { TunnelRequest } from "./types.ts";
 
 const HOUR = 3_600_000;
 
-test("one connection carries many tunnels; a burst dials once", { timeout: 10_000 }, async (t) => {
+test("connections_reused: one connection carries many tunnels; a burst dials once", { timeout: 10_000 }, async (t) => {
   const w = await tunnelWorld(t, { onRequest: echo });
   const tunnels = (await Promise.all(Array.from({ length: 50 }, () => w.connect()))).map(quietly);
   assert.equal(w.dialed.length, 1);
@@ -30,7 +30,9 @@ test("one connection carries many tunnels; a burst dials once", { timeout: 10_00
   assert.equal(w.dialed.length, 1);
 });
 
-test("300 tunnels at once stand on several connections, and a full one is used again when it has room", { timeout: 20_000 }, async (t) => {
+test("stress_: 300 tunnels at once stand on several connections, and a full one is used again when it has room", {
+  timeout: 20_000,
+}, async (t) => {
   const w = await tunnelWorld(t, { onRequest: echo });
   const tunnels = (await Promise.all(Array.from({ length: 300 }, () => w.connect()))).map(quietly);
   assert.deepEqual(w.pool.stats(), { connections: 3, streams: 300 });
@@ -40,13 +42,13 @@ test("300 tunnels at once stand on several connections, and a full one is used a
   assert.equal(w.dialed.length, 3);
 });
 
-test("the peer's own stream limit is kept", { timeout: 10_000 }, async (t) => {
+test("connection_limits: the peer's own stream limit is kept", { timeout: 10_000 }, async (t) => {
   const w = await tunnelWorld(t, { onRequest: echo, serverLimits: { maxStreams: 2 } });
   (await Promise.all(Array.from({ length: 5 }, () => w.connect()))).map(quietly);
   assert.deepEqual(w.pool.stats(), { connections: 3, streams: 5 });
 });
 
-test("different keys never share", { timeout: 10_000 }, async (t) => {
+test("unique_keys_have_unique_connections: different keys never share", { timeout: 10_000 }, async (t) => {
   const w = await tunnelWorld(t, { onRequest: echo });
   const to = w.server.address;
   const request = { authority: "10.0.0.9:80", headers: {} };
@@ -62,7 +64,7 @@ test("different keys never share", { timeout: 10_000 }, async (t) => {
   assert.equal(w.dialed.length, 4, "the order of acceptable identities does not matter");
 });
 
-test("GOAWAY: open tunnels finish, new ones go to a new connection", { timeout: 10_000 }, async (t) => {
+test("server_goaway: open tunnels finish, new ones go to a new connection", { timeout: 10_000 }, async (t) => {
   const requests: TunnelRequest[] = [];
   const w = await tunnelWorld(t, {
     onRequest: (r) => {
@@ -190,7 +192,9 @@ test("a connection that was silent is asked before it is used again, and replace
   assert.equal(w.dialed.length, 2);
 });
 
-test("an idle connection is released; one whose certificate has expired is not used again", { timeout: 10_000 }, async (t) => {
+test("idle_eviction: an idle connection is released; one whose certificate has expired is not used again", {
+  timeout: 10_000,
+}, async (t) => {
   const w = await tunnelWorld(t, { onRequest: echo });
   const clock = testClock();
   let cert = w.authority.cert(w.client, { notAfter: clock.now() + HOUR / 2 });

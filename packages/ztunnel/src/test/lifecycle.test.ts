@@ -120,7 +120,7 @@ describe("lifecycle", { timeout: 90_000 }, () => {
     assert.equal(await cut, "ECONNRESET");
   });
 
-  test("TestZtunnelSecureMetrics: ztunnel's metrics are reached through a tunnel, under its policies, and nothing else of it is", async () => {
+  test("TestZtunnelSecureMetrics, test_hbone_metrics_access: ztunnel's metrics are reached through a tunnel, under its policies, and nothing else of it is", async () => {
     const me = { name: "zt", namespace: "istio-system", serviceAccount: "ztunnel" };
     const node = await nodes.start("self", [], { POD_NAME: me.name, POD_NAMESPACE: me.namespace, SERVICE_ACCOUNT: me.serviceAccount });
     await controller.push({ workloads: [aWorkload(me.name, "127.0.0.1", me)] });

@@ -162,6 +162,34 @@ describe("namespaced", { timeout: 90_000 }, () => {
     assert.equal(await opened(two, "destination", "mutual_tls"), before[1] + 1);
   });
 
+  test("hbone_request, tcp_request, vip_request: their connections and bytes are counted (tcp_connections_metrics, tcp_bytes_metrics)", async () => {
+    const counted = async (family: string): Promise<number> => {
+      const text = await (await fetch(`http://127.0.0.1:${one.app.ports.stats}/metrics`)).text();
+      return text
+        .split("\n")
+        .filter((l) => l.startsWith(`istio_tcp_${family}_total{reporter="source",source_workload="client"`))
+        .reduce((sum, l) => sum + Number(l.slice(l.lastIndexOf(" "))), 0);
+    };
+    const all = () => Promise.all(["connections_opened", "connections_closed", "sent_bytes", "received_bytes"].map(counted));
+    for (const [host, port] of [
+      [remote.v4, ECHO_PORT],
+      [plain.v4, ECHO_PORT],
+      [VIP, 80],
+    ] as const) {
+      const before = await all();
+      const answer = await echoed(client, host, port, "12345");
+      assert.match(answer, /:12345$/);
+      // Received is what came from the client, sent what went to it, whoever reports.
+      const grown = [1, 1, answer.length, 5];
+      for (const deadline = AbortSignal.timeout(5_000); ; ) {
+        const now = await all();
+        const growth = now.map((n, i) => n - (before[i] ?? 0));
+        if (growth.every((n, i) => n === grown[i])) break;
+        if (deadline.aborted) assert.deepEqual(growth, grown, `${host}:${port}`);
+      }
+    }
+  });
+
   test("explain says who is reached without a tunnel", async () => {
     const text = async (to: TestPod): Promise<string> =>
       JSON.parse((await ask(one, `/explain/outbound?namespace=ns&pod=client&to=${to.v4}:${ECHO_PORT}`)).body).text;
