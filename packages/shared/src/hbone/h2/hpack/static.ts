@@ -72,11 +72,16 @@ www-authenticate`
   .split("\n")
   .map(field);
 
-const BY_FIELD = new Map(STATIC.map(([name, value], i) => [`${name}\n${value}`, i + 1]));
+/** By name first: most names have no whole field here, and then their values are not looked at. */
+const BY_FIELD = new Map<string, Map<string, number>>();
+STATIC.forEach(([name, value], i) => {
+  const values = BY_FIELD.get(name) ?? new Map<string, number>();
+  BY_FIELD.set(name, values.set(value, i + 1));
+});
 const BY_NAME = new Map([...STATIC].map(([name], i): [string, number] => [name, i + 1]).reverse());
 
 /** The index of the whole field, or undefined. */
-export const staticField = (name: string, value: string): number | undefined => BY_FIELD.get(`${name}\n${value}`);
+export const staticField = (name: string, value: string): number | undefined => BY_FIELD.get(name)?.get(value);
 
 /** The lowest index with this name, or undefined. */
 export const staticName = (name: string): number | undefined => BY_NAME.get(name);
