@@ -47,11 +47,15 @@ const found = (world: World): { node: string; file: string }[] =>
     globSync(`/run/ambit/${world.cluster.id}/${node}/run/ztunnel/*.cpuprofile`).map((file) => ({ node, file })),
   );
 
-export const startProfiling = (world: World): Promise<void> => setOptions(world, "NODE_OPTIONS=--cpu-prof --cpu-prof-dir=/var/run/ztunnel");
+/** As deploy/kustomize/base/ztunnel.yaml has it. */
+const AS_INSTALLED = "--v8-pool-size=1";
+
+export const startProfiling = (world: World): Promise<void> =>
+  setOptions(world, `NODE_OPTIONS=${AS_INSTALLED} --cpu-prof --cpu-prof-dir=/var/run/ztunnel`);
 
 /** Ends the profiled ztunnels and keeps their profiles; a text with the top costs of each. */
 export const endProfiling = async (world: World, dir: string): Promise<string> => {
-  await setOptions(world, "NODE_OPTIONS-");
+  await setOptions(world, `NODE_OPTIONS=${AS_INSTALLED}`);
   const enough = await until("profiles of both ztunnels", () => (found(world).length >= 2 ? true : undefined), 60_000).catch(() => false);
   const profiles = found(world);
   if (!existsSync(dir)) mkdirSync(dir, { recursive: true });

@@ -26,7 +26,7 @@ export const compileCacheEnv = (repository: string, component: ComponentName): R
  * stood still for 10 to 20 ms while the control thread rendered 10 000 label sets, and for 4 to 6 ms with one helper.
  */
 const NODE_OPTIONS: Readonly<Record<ComponentName, readonly string[]>> = {
-  ztunnel: ["--v8-pool-size=1"],
+  ztunnel: [], // its DaemonSet says so
   waypoint: ["--v8-pool-size=1"],
   controller: [],
   cni: [],
