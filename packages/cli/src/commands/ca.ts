@@ -1,23 +1,13 @@
-// ambit ca: what the mesh's CA is doing, a new root, a certificate taken back
+// ambit ca: what is the mesh's CA doing, and how does it get a new root or take a certificate back?
 
 import { X509Certificate } from "node:crypto";
+import { ANNOTATION, KEYS, ROOT_SECRET } from "@ambit/shared/ca/root-secret.ts";
 import type { ConfigMap, Secret } from "@ambit/shared/kube/objects/core.ts";
 import { RESOURCES } from "@ambit/shared/kube/resources.ts";
 import { durationMs } from "@ambit/shared/runtime/env.ts";
 import { splitPem } from "@ambit/shared/tls/certificate.ts";
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
-
-const SECRET = "istio-ca-secret";
-const ANNOTATION = {
-  asked: "ambit.dev/rotate-root",
-  answered: "ambit.dev/rotated-root",
-  introduce: "ambit.dev/rotate-root-introduce",
-  retire: "ambit.dev/rotate-root-retire",
-  phase: "ambit.dev/root-phase",
-  until: "ambit.dev/root-phase-until",
-} as const;
-const REVOKED = "revoked.json";
 
 type Revoked = { readonly serial: string; readonly at: string };
 
@@ -32,8 +22,8 @@ const ownSecret = async (ctx: Context, namespace: string): Promise<Secret> => {
     throw new Error(
       `the CA of this mesh is brought by Secret ${namespace}/cacerts: change that Secret (root-cert.pem, ca-crl.pem) instead`,
     );
-  const secret = await client.get<Secret>(RESOURCES.secrets, { namespace, name: SECRET });
-  if (secret === undefined) throw new Error(`there is no Secret ${namespace}/${SECRET}: has the controller started?`);
+  const secret = await client.get<Secret>(RESOURCES.secrets, { namespace, name: ROOT_SECRET });
+  if (secret === undefined) throw new Error(`there is no Secret ${namespace}/${ROOT_SECRET}: has the controller started?`);
   return secret;
 };
 
@@ -49,7 +39,7 @@ export const serialOf = (text: string): string => {
 };
 
 const revokedIn = (secret: Secret): Revoked[] => {
-  const text = decode(secret.data?.[REVOKED]);
+  const text = decode(secret.data?.[KEYS.revoked]);
   return text === "" ? [] : (JSON.parse(text) as Revoked[]);
 };
 
@@ -94,7 +84,7 @@ const rotate = async (ctx: Context, namespace: string, options: RotateOptions): 
     [ANNOTATION.introduce]: options.introduce ?? null,
     [ANNOTATION.retire]: options.retire ?? null,
   };
-  const key = { namespace, name: SECRET };
+  const key = { namespace, name: ROOT_SECRET };
   await ctx.cluster().client.patch(RESOURCES.secrets, key, { type: "merge", body: { metadata: { annotations } } });
   ctx.print("asked for a new root: the controller introduces it, switches to it, and drops the old one (ambit ca status)");
 };
@@ -106,11 +96,11 @@ const revoke = async (ctx: Context, namespace: string, serials: readonly string[
   const at = new Date(ctx.world.now()).toISOString();
   const fresh = wanted.filter((s) => !held.some((h) => h.serial === s)).map((serial) => ({ serial, at }));
   if (fresh.length === 0) return ctx.print("revoked already");
-  const data = { [REVOKED]: Buffer.from(JSON.stringify([...held, ...fresh])).toString("base64") };
+  const data = { [KEYS.revoked]: Buffer.from(JSON.stringify([...held, ...fresh])).toString("base64") };
   // With the version that was read: two who revoke at once must not lose one another's.
   const { resourceVersion } = secret.metadata;
   const body = { metadata: { resourceVersion }, data };
-  await ctx.cluster().client.patch(RESOURCES.secrets, { namespace, name: SECRET }, { type: "merge", body });
+  await ctx.cluster().client.patch(RESOURCES.secrets, { namespace, name: ROOT_SECRET }, { type: "merge", body });
   ctx.print(
     `revoked ${fresh.map((f) => f.serial).join(", ")}: proxies refuse and cut it once the list has reached them (ConfigMap istio-ca-crl)`,
   );

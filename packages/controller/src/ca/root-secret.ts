@@ -1,33 +1,12 @@
-// How does the state of the mesh's own root stand in its Secret? (istio-ca-secret, with Istio's keys where it has them)
+// How does the state of the mesh's own root stand in its Secret? (istio-ca-secret)
 
 import { X509Certificate } from "node:crypto";
+import { ANNOTATION, KEYS } from "@ambit/shared/ca/root-secret.ts";
 import type { Secret } from "@ambit/shared/kube/objects/core.ts";
 import { durationMs } from "@ambit/shared/runtime/env.ts";
 import { err, mapOk, ok, type Result } from "@ambit/shared/runtime/result.ts";
 import { checkPair } from "./authority.ts";
 import { type Phase, type RootState, trustedRoots } from "./rotation.ts";
-
-export const ROOT_SECRET = "istio-ca-secret";
-export const KEYS = {
-  cert: "ca-cert.pem",
-  key: "ca-key.pem",
-  roots: "root-cert.pem",
-  nextCert: "next-ca-cert.pem",
-  nextKey: "next-ca-key.pem",
-  oldCert: "old-ca-cert.pem",
-  oldKey: "old-ca-key.pem",
-  /** Serial numbers that are taken back: JSON, [{"serial": hex, "at": RFC 3339}]. */
-  revoked: "revoked.json",
-} as const;
-export const ANNOTATION = {
-  /** Any text that differs from the last one asks for a rotation. */
-  asked: "ambit.dev/rotate-root",
-  answered: "ambit.dev/rotated-root",
-  introduce: "ambit.dev/rotate-root-introduce",
-  retire: "ambit.dev/rotate-root-retire",
-  phase: "ambit.dev/root-phase",
-  until: "ambit.dev/root-phase-until",
-} as const;
 
 const decode = (secret: Secret, key: string): string => Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
 const encode = (text: string): string => Buffer.from(text, "utf8").toString("base64");

@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ANNOTATION, KEYS } from "@ambit/shared/ca/root-secret.ts";
 import type { Secret } from "@ambit/shared/kube/objects/core.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { createKey, createRoot, issueLeaf } from "@ambit/shared/tls/issue.ts";
-import { ANNOTATION, KEYS, readRevoked, readRootState, refusedWish, withRootState } from "./root-secret.ts";
+import { readRevoked, readRootState, refusedWish, withRootState } from "./root-secret.ts";
 import { type RootState, type RotationSettings, rotationDue, rotationStep, trustedRoots } from "./rotation.ts";
 
 const HOUR = 3_600_000;

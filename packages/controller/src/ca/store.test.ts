@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { testClock } from "@ambit/shared/ca/fixture.ts";
+import { ANNOTATION, KEYS } from "@ambit/shared/ca/root-secret.ts";
 import { createKubeClient } from "@ambit/shared/kube/client.ts";
 import type { Secret } from "@ambit/shared/kube/objects/core.ts";
 import { unwrap } from "@ambit/shared/runtime/result.ts";
@@ -12,7 +13,6 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import { parseCrls, signedBy } from "@ambit/shared/tls/crl.ts";
 import { createIntermediate, createRoot } from "@ambit/shared/tls/issue.ts";
 import { startObjectServer } from "../kube/test/object-server.ts";
-import { ANNOTATION, KEYS } from "./root-secret.ts";
 import { type CaStore, createCaStore } from "./store.ts";
 
 const SECRETS = "/api/v1/secrets";

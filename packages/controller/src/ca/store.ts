@@ -1,6 +1,7 @@
 // Who is the mesh's CA now, and who becomes it? (Secrets cacerts and istio-ca-secret, followed; the leader rotates the root)
 
 import { X509Certificate } from "node:crypto";
+import { KEYS, ROOT_SECRET } from "@ambit/shared/ca/root-secret.ts";
 import type { KubeClient } from "@ambit/shared/kube/client.ts";
 import { isAlreadyExists, isConflict } from "@ambit/shared/kube/error.ts";
 import type { Secret } from "@ambit/shared/kube/objects/core.ts";
@@ -11,7 +12,7 @@ import type { World } from "@ambit/shared/runtime/world.ts";
 import { createCrl } from "@ambit/shared/tls/crl-issue.ts";
 import { createRoot } from "@ambit/shared/tls/issue.ts";
 import { type Authority, pluggedAuthority, rootsText } from "./authority.ts";
-import { KEYS, ROOT_SECRET, readRevoked, readRootState, refusedWish, withRootState } from "./root-secret.ts";
+import { readRevoked, readRootState, refusedWish, withRootState } from "./root-secret.ts";
 import { type NewRoot, nextStepAt, type RootState, type RotationSettings, rotationStep, trustedRoots } from "./rotation.ts";
 
 export type CaSettings = RotationSettings & { readonly namespace: string; readonly trustDomain: string; readonly rootLifetimeMs: number };
