@@ -14,7 +14,8 @@ import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type Node } from "@ambit/shared/wire/
 import { createXdsServer, type XdsResource } from "@ambit/shared/xds/server.ts";
 import { parseConfig } from "./config.ts";
 import { ztunnelSources } from "./sources.ts";
-import { createMeshState } from "./state/apply.ts";
+import { createStateFeed } from "./state/feed.ts";
+import { createMeshMirror } from "./state/mirror.ts";
 
 const resource = (value: Uint8Array): XdsResource => ({ version: "1", value });
 const workload = aWorkload("a", "10.0.0.1");
@@ -57,9 +58,11 @@ test("a ztunnel's state from a controller", { timeout: 10_000 }, async (t) => {
   const lines: string[] = [];
   const log = createLogger({ format: "text", out: { write: (l) => lines.push(l) } }).scope("xds");
   const sources = ztunnelSources(config.value, { metrics: createMetrics(), world: realWorld(), log });
-  const state = createMeshState();
+  const feed = createStateFeed();
+  const state = createMeshMirror();
+  feed.subscribe(state.apply);
   const stop = new AbortController();
-  const follower = sources.follow(state.types);
+  const follower = sources.follow(feed.types);
   const running = follower.run(stop.signal);
   t.after(async () => {
     stop.abort(new Error("test over"));

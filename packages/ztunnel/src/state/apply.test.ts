@@ -9,7 +9,8 @@ import { aWorkload, ip } from "@ambit/shared/state/fixtures.ts";
 import type { StateUpdate } from "@ambit/shared/state/store.ts";
 import { encodeAuthorization } from "@ambit/shared/wire/authorization.ts";
 import { AUTHORIZATION_TYPE } from "@ambit/shared/wire/types.ts";
-import { createMeshState } from "./apply.ts";
+import { createStateFeed } from "./feed.ts";
+import { createMeshMirror } from "./mirror.ts";
 
 const policy = (over: Partial<Policy> = {}): Policy => ({
   namespace: "ns",
@@ -26,10 +27,12 @@ const newer = (p: Policy): Uint8Array => Buffer.concat([good(p), Buffer.from("c2
 
 const subject = { identity: undefined, sourceIp: ip("10.0.0.1"), destinationIp: ip("10.0.0.2"), destinationPort: 80 };
 const setup = () => {
-  const state = createMeshState();
+  const feed = createStateFeed();
+  const state = createMeshMirror();
+  feed.subscribe(state.apply);
   const told: StateUpdate["kind"][][] = [];
   state.onCommit((updates) => told.push(updates.map((u) => u.kind)));
-  const type = state.types.find((t) => t.typeUrl === AUTHORIZATION_TYPE);
+  const type = feed.types.find((t) => t.typeUrl === AUTHORIZATION_TYPE);
   assert.ok(type !== undefined);
   return {
     told,

@@ -1,16 +1,10 @@
 // How does a data thread hold the mesh's state, as the control thread tells it?
 
-import { createMeshStore, type MeshStore, type StateUpdate } from "@ambit/shared/state/store.ts";
-import type { MeshView } from "@ambit/shared/state/view.ts";
+import { createMeshStore, type StateUpdate } from "@ambit/shared/state/store.ts";
+import type { MeshState } from "./apply.ts";
 import { type StateMessage, updatesOf } from "./slice.ts";
 
-export type MeshMirror = {
-  readonly view: MeshView;
-  readonly store: MeshStore;
-  /** Called after every commit with what it changed; returns the unsubscribe. */
-  onCommit(listener: (updates: readonly StateUpdate[]) => void): () => void;
-  apply(message: StateMessage): void;
-};
+export type MeshMirror = MeshState & { apply(message: StateMessage): void };
 
 export const createMeshMirror = (): MeshMirror => {
   const store = createMeshStore();
