@@ -12,6 +12,7 @@ import { spiffeId } from "@ambit/shared/identity/spiffe.ts";
 import { contextOptions, type TlsMaterial } from "@ambit/shared/tls/context.ts";
 import { Handshake } from "@ambit/shared/tls/record/handshake.ts";
 import { serverHandshakes } from "@ambit/shared/tls/record/server.ts";
+import { roundTrips, send } from "./streams.ts";
 
 const KINDS = ["records", "TLSSocket"] as const;
 type Kind = (typeof KINDS)[number];
@@ -100,42 +101,17 @@ const near = async (start: Start): Promise<void> => {
   process.send?.(portOf(tcp));
 };
 
-const send = async (port: number, until: number): Promise<void> => {
+const upload = async (port: number, until: number): Promise<void> => {
   const socket = connectTcp({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-  const chunk = Buffer.alloc(131_072, 7);
-  const more = (): void => {
-    while (performance.now() < until) if (!socket.write(chunk)) return void socket.once("drain", more);
-    socket.end();
-  };
   await once(socket, "connect");
-  more();
+  send(socket, until, 131_072);
   await once(socket.resume(), "end");
 };
 
 const echo = async (port: number, until: number): Promise<number[]> => {
   const socket = connectTcp({ port, host: "127.0.0.1", noDelay: true });
   await once(socket, "connect");
-  const took: number[] = [];
-  const done = Promise.withResolvers<void>();
-  const chunk = Buffer.alloc(1024, 7);
-  let left = 0;
-  let began = 0;
-  const ask = (): void => {
-    left = chunk.length;
-    began = performance.now();
-    socket.write(chunk);
-  };
-  socket.on("data", (c) => {
-    left -= c.length;
-    if (left > 0) return;
-    took.push((performance.now() - began) * 1000);
-    if (performance.now() < until) ask();
-    else done.resolve();
-  });
-  ask();
-  await done.promise;
-  socket.destroy();
-  return took;
+  return roundTrips(socket, until);
 };
 
 const main = async (rounds: number, ms: number): Promise<void> => {
@@ -185,7 +161,7 @@ const main = async (rounds: number, ms: number): Promise<void> => {
       echoing = false;
       await Promise.all([pair.client.cpu(), pair.server.cpu()]);
       const began = performance.now();
-      await send(pair.client.port, began + ms);
+      await upload(pair.client.port, began + ms);
       const seconds = (performance.now() - began) / 1000;
       const [out, into] = await Promise.all([pair.client.cpu(), pair.server.cpu()]);
       echoing = true;

@@ -22,6 +22,7 @@ import { unwrap } from "@ambit/shared/runtime/result.ts";
 import { realWorld } from "@ambit/shared/runtime/run.ts";
 import { contextOptions, type TlsMaterial } from "@ambit/shared/tls/context.ts";
 import { tunnelOf } from "./node-http2-tunnel.ts";
+import { roundTrips, send } from "./streams.ts";
 
 const KINDS = ["own", "node:http2"] as const;
 type Kind = (typeof KINDS)[number];
@@ -154,39 +155,10 @@ const text = async (stream: Duplex): Promise<string> => {
   for await (const chunk of stream) all += String(chunk);
   return all;
 };
-const send = (stream: Duplex, until: number): void => {
-  const chunk = Buffer.alloc(CHUNK, 7);
-  const more = (): void => {
-    while (performance.now() < until) {
-      if (!stream.write(chunk)) return void stream.once("drain", more);
-    }
-    stream.end();
-  };
-  more();
-};
-const echo = async (stream: Duplex, until: number): Promise<number[]> => {
-  const chunk = Buffer.alloc(1024, 7);
-  const took: number[] = [];
-  let left = 0;
-  let began = 0;
-  const done = Promise.withResolvers<void>();
-  const ask = (): void => {
-    left = chunk.length;
-    began = performance.now();
-    stream.write(chunk);
-  };
+
+const echo = (stream: Duplex, until: number): Promise<number[]> => {
   stream.on("error", () => undefined);
-  stream.on("data", (c: Buffer) => {
-    left -= c.length;
-    if (left > 0) return;
-    took.push((performance.now() - began) * 1000);
-    if (performance.now() < until) ask();
-    else done.resolve();
-  });
-  ask();
-  await done.promise;
-  stream.destroy();
-  return took;
+  return roundTrips(stream, until);
 };
 
 const client = async (start: Start): Promise<void> => {
@@ -199,7 +171,7 @@ const client = async (start: Start): Promise<void> => {
     const until = began + work.ms;
     if (work.t === "echo")
       return void process.send?.({ result: quantile((await Promise.all(streams.map((s) => echo(s, until)))).flat(), work.at) });
-    for (const s of streams) send(s, until);
+    for (const s of streams) send(s, until, CHUNK);
     const totals = await Promise.all(streams.map(text));
     const octets = totals.reduce((n, v) => n + Number(v), 0);
     process.send?.({ result: octets / ((performance.now() - began) / 1000) });
@@ -301,7 +273,7 @@ const main = async (repetitions: number, only: RegExp): Promise<void> => {
     for (let i = 0; i < work.streams; i++) {
       const socket = connectTcp({ port: doors.get(kind) ?? 0, host: "127.0.0.1", noDelay: true });
       socket.resume();
-      send(socket, began + work.ms);
+      send(socket, began + work.ms, CHUNK);
     }
     return (await sink.total()) / ((performance.now() - began) / 1000);
   };
