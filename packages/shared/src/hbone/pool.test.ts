@@ -176,6 +176,25 @@ test("a peer that no longer answers is found out by PING, and its tunnels are cu
   assert.deepEqual(w.pool.stats(), { connections: 0, streams: 0 });
 });
 
+test("a peer whose address has left the mesh is asked at once: one that is still there keeps its tunnels, one that is silent loses them", {
+  timeout: 10_000,
+}, async (t) => {
+  const path = relayed(t);
+  // No PING of its own accord comes into it.
+  const w = await tunnelWorld(t, { onRequest: echo, poolLimits: { pingEveryMs: 600_000, suspectMs: 200 }, dial: path.dial });
+  const { stream } = await w.connect();
+  w.pool.suspect(() => false);
+  w.pool.suspect(() => true);
+  stream.write("here");
+  assert.equal(String((await once(stream, "data"))[0]), "here");
+  await new Promise((resolve) => setImmediate(resolve)); // the answer to the PING came before the octets
+  const cut = once(stream, "error");
+  path.silence();
+  w.pool.suspect(() => true);
+  assert.equal(((await cut)[0] as { code: string }).code, "ECONNRESET");
+  assert.deepEqual(w.pool.stats(), { connections: 0, streams: 0 });
+});
+
 test("a connection that was silent is asked before it is used again, and replaced when it does not answer", {
   timeout: 10_000,
 }, async (t) => {

@@ -23,6 +23,8 @@ export type TunnelPoolLimits = {
   /** A connection that has been silent for this long is asked with a PING before it is used again. */
   readonly checkAfterMs: number;
   readonly checkMs: number;
+  /** How long a peer whose address has left the mesh may take to show that it is still there. */
+  readonly suspectMs: number;
   readonly pingEveryMs: number;
   readonly pingTimeoutMs: number;
 };
@@ -33,6 +35,7 @@ const LIMITS: TunnelPoolLimits = {
   idleMs: 300_000,
   checkAfterMs: 5_000,
   checkMs: 2_000,
+  suspectMs: 5_000,
   pingEveryMs: 10_000,
   pingTimeoutMs: 20_000,
 };
@@ -51,12 +54,15 @@ export type TunnelPoolOptions = {
 };
 
 type Pooled = Connected & {
+  readonly to: SocketAddr;
   streams: number;
   /** When a stream last opened or closed, and when the peer last showed itself. */
   usedAt: number;
   aliveAt: number;
   /** A PING that decides whether the connection may be used. */
   checking: Promise<boolean> | undefined;
+  /** A PING is under way that decides whether the peer is still there. */
+  suspected: boolean;
 };
 /** All connections of one key. */
 type Group = { readonly key: string; readonly connections: Set<Pooled>; dialing: Promise<Pooled> | undefined };
@@ -92,10 +98,10 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
     if (group.connections.size === 0 && group.dialing === undefined) groups.delete(group.key);
   };
 
-  const adopt = (group: Group, connected: Connected): Pooled => {
+  const adopt = (group: Group, to: SocketAddr, connected: Connected): Pooled => {
     const { session } = connected;
     const now = world.now();
-    const c: Pooled = { ...connected, streams: 0, usedAt: now, aliveAt: now, checking: undefined };
+    const c: Pooled = { ...connected, to, streams: 0, usedAt: now, aliveAt: now, checking: undefined, suspected: false };
     group.connections.add(c);
     const closed = new AbortController();
     session.once("close", () => {
@@ -123,7 +129,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
       const going = stopped.signal.aborted || draining ? new MeshError("DRAINED", "the proxy is shutting down") : undefined;
       // Again: the lists may have changed since the handshake.
       const no = going ?? options.peers?.refuse(connected.chain);
-      if (no === undefined) return adopt(group, connected);
+      if (no === undefined) return adopt(group, target.to, connected);
       connected.session.destroy();
       throw no;
     });
@@ -196,6 +202,17 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
   };
 
   const all = (): Pooled[] => [...groups.values()].flatMap((g) => [...g.connections].filter((c) => !c.session.destroyed));
+  const suspect = (gone: (to: SocketAddr) => boolean): void => {
+    for (const c of all()) {
+      if (c.suspected || !gone(c.to)) continue;
+      c.suspected = true;
+      void answersPing(c.session, world, limits.suspectMs, stopped.signal).then((alive) => {
+        c.suspected = false;
+        if (!alive && !stopped.signal.aborted)
+          c.session.destroy(Object.assign(new Error(`the peer has left the mesh and gives no sign of life`), { code: "ETIMEDOUT" }));
+      });
+    }
+  };
   const unsubscribe = options.peers?.onChange(() => {
     for (const c of all()) {
       const no = options.peers?.refuse(c.chain);
@@ -231,6 +248,7 @@ export const createTunnelPool = (options: TunnelPoolOptions): TunnelPool => {
   };
   return {
     connect,
+    suspect,
     drain,
     close,
     stats: () => ({ connections: all().length, streams: all().reduce((n, c) => n + c.streams, 0) }),

@@ -31,6 +31,11 @@ export type TunnelTarget = {
 export type TunnelPool = {
   /** Opens a CONNECT stream; throws MeshError (CONNECT, CONNECT_TIMEOUT, TLS, IDENTITY, H2_HANDSHAKE, HTTP_STATUS, DRAINED). */
   connect(target: TunnelTarget, request: { authority: string; headers: TunnelHeaders }, signal?: AbortSignal): Promise<TunnelStream>;
+  /**
+   * Asks those peers for a sign of life now, and cuts the connections of those that give none in time. For addresses that have left the
+   * mesh: a node or a pod's network can go so fast that no end of its connections is heard.
+   */
+  suspect(gone: (to: SocketAddr) => boolean): void;
   /** No new streams on old connections; resolves when all are idle and closed, or at the deadline. */
   drain(deadlineMs: number): Promise<void>;
   close(): void;

@@ -41,6 +41,8 @@ import { createPodNet, type SocketConfig } from "./listen.ts";
 import { TRAFFIC, type TrafficListener } from "./names.ts";
 
 export type PodProxy = {
+  /** Workloads have left the mesh: tunnels to addresses that nobody has any more must prove that somebody is still there. */
+  peersLeft(): void;
   readonly pod: Pod;
   /** Serves a connection that another thread accepted on the listener. False: it is not served here (any more), and `open` was not called. */
   take(listener: string, open: () => Socket): boolean;
@@ -307,6 +309,10 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   };
   return {
     pod,
+    peersLeft: () => {
+      const network = state.view.workloadByName(described.who)?.network ?? "";
+      pool.suspect(({ ip }) => state.view.workloadByAddress(network, ip) === undefined);
+    },
     take: front.take,
     drain: async (deadlineMs) => {
       stopAccepting();

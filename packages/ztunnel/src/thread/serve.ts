@@ -33,6 +33,7 @@ export const createDataThread = ({ setup, tell, world, logger, flushLines }: Dat
       served.map((s) => s.about),
     );
     if (concerned) for (const { proxy } of served) if (proxy !== undefined) recheck(state.view, proxy.pod.inbound);
+    if (updates.some((u) => u.kind === "remove-address")) for (const { proxy } of served) proxy?.peersLeft();
   });
 
   const answers: { readonly [K in keyof Calls]: (ask: Calls[K]["ask"]) => Promise<Calls[K]["answer"]> } = {
