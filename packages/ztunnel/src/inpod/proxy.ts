@@ -1,4 +1,4 @@
-// How is one pod served: its three listeners, its tunnels, its end?
+// How is one pod served: its listeners, its tunnels, its DNS, its end?
 
 import type { Socket } from "node:net";
 import type { CertStore } from "@ambit/shared/ca/types.ts";
@@ -7,7 +7,6 @@ import { takeTunnels } from "@ambit/shared/hbone/accept.ts";
 import { createTunnelPool, type TunnelPoolLimits } from "@ambit/shared/hbone/pool.ts";
 import type { SpiffeId } from "@ambit/shared/identity/spiffe.ts";
 import type { Netns } from "@ambit/shared/linux/netns.ts";
-import { closeFd } from "@ambit/shared/linux/socket.ts";
 import { createLive } from "@ambit/shared/live/store.ts";
 import type { World } from "@ambit/shared/runtime/world.ts";
 import type { MeshView } from "@ambit/shared/state/view.ts";
@@ -35,10 +34,9 @@ import { isRevoked } from "../policy/own-revocation.ts";
 import { ownPorts } from "../ports.ts";
 import type { MeshState } from "../state/apply.ts";
 import { ownWorkload } from "../state/wait.ts";
-import { type Accepted, acceptedFrom, acceptOn, type TcpListener } from "../tcp/accept.ts";
-import type { ListenerFds } from "../thread/messages.ts";
+import { acceptOn, type TcpListener } from "../tcp/accept.ts";
+import { type Arrivals, asAccepted, createFront, type Serving } from "./front.ts";
 import { createPodNet, type SocketConfig } from "./listen.ts";
-import { TRAFFIC, type TrafficListener } from "./names.ts";
 
 export type PodProxy = {
   /** Workloads have left the mesh: tunnels to addresses that nobody has any more must prove that somebody is still there. */
@@ -86,19 +84,13 @@ export type ProxyDeps = {
   readonly local?: { readonly pods: LocalPods; readonly reach: Reachability } | undefined;
 };
 
-export type Described = {
+export type Described = Arrivals & {
   readonly uid: string;
   readonly who: ZdsWorkload;
   readonly netns: Pick<Netns, "fd">;
   readonly identity: SpiffeId;
   /** Set for ztunnel itself: of its ports only this one is reached, and by tunnels only. */
   readonly onlyPort?: number | undefined;
-  /** Listening sockets by name (listeners.ts): the proxy's own, which it closes. */
-  readonly fds: ListenerFds;
-  /** Asked for every connection in the turn in which it is accepted: false when another thread serves it. */
-  readonly keep: (listener: TrafficListener, socket: Socket) => boolean;
-  /** Told once for every captured connection that was kept, or taken from another thread, when it has ended. */
-  readonly over: (listener: TrafficListener) => void;
 };
 
 /** Calls `begin` once, when there is a certificate. */
@@ -116,63 +108,6 @@ const whenCertified = (cert: { readonly certs: ProxyDeps["certs"]; readonly iden
   };
   check();
   return { [Symbol.dispose]: end };
-};
-
-/** The listeners of a pod, each with what becomes of its connections; a captured one is served until the promise resolves. */
-type Serving = Readonly<Record<TrafficListener, { readonly halfOpen: boolean; serve(socket: Socket): Promise<void> | undefined }>>;
-
-const asAccepted = async (socket: Socket, serve: (connection: Accepted) => Promise<void>): Promise<void> => {
-  const connection = acceptedFrom(socket);
-  if (connection === undefined) socket.destroy();
-  else await serve(connection);
-};
-
-/** The listening sockets and what is accepted from them; the fds are closed in the end, served or not. */
-const createFront = ({ fds, keep, over: ended }: Described, serving: Serving, onError: (e: Error) => void) => {
-  const served = new Map<TrafficListener, TcpListener>();
-  const waiting = new Map<TrafficListener, readonly number[]>(TRAFFIC.map((name) => [name, fds[name] ?? []]));
-  /** Those whose connections can be served: also while no new ones are accepted, for those that were just before. */
-  const taking = new Set<string>();
-  let over = false;
-  const serve = (name: TrafficListener, socket: Socket): void => {
-    serving[name].serve(socket)?.then(
-      () => ended(name),
-      (e) => {
-        ended(name);
-        socket.destroy();
-        onError(e);
-      },
-    );
-  };
-  return {
-    /** Accepts on the named listener. */
-    begin: async (name: TrafficListener): Promise<void> => {
-      const own = waiting.get(name) ?? [];
-      waiting.delete(name);
-      const { halfOpen } = serving[name];
-      const onSocket = (socket: Socket): void => {
-        if (keep(name, socket)) serve(name, socket);
-      };
-      const listener = await acceptOn(own, { halfOpen, onSocket, onError });
-      if (over) return listener.stop();
-      served.set(name, listener);
-      taking.add(name);
-    },
-    take: (name: string, open: () => Socket): boolean => {
-      const known = TRAFFIC.find((n) => n === name);
-      if (known === undefined || !taking.has(known)) return false;
-      serve(known, open());
-      return true;
-    },
-    close: () => taking.clear(),
-    stop: (): void => {
-      over = true;
-      for (const listener of served.values()) listener.stop();
-      for (const own of waiting.values()) for (const fd of own) closeFd(fd);
-      served.clear();
-      waiting.clear();
-    },
-  };
 };
 
 /** The pod's DNS, when there is to be any. */
@@ -246,11 +181,12 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
     onlyPort: described.onlyPort,
   };
   const onError = (e: Error): void => deps.log.warn("a connection could not be taken", { uid: pod.uid, error: e.message });
+  const callers = deps.revocations?.check("destination");
   const tunnels = takeTunnels({
     certs: () => certs.peek(pod.identity),
     trustDomain: pod.identity.trustDomain,
     trustDomainAliases: config.trustDomainAliases,
-    ...(deps.revocations === undefined ? {} : { peers: deps.revocations.check("destination") }),
+    ...(callers === undefined ? {} : { peers: callers }),
     onRequest: (request) => serveInbound(pod, inbound, request),
     world,
     log,
@@ -288,14 +224,13 @@ export const startPodProxy = async (described: Described, config: ProxyConfig, d
   // Until there is a certificate, peers wait in the listener's queue instead of failing the handshake.
   const certified = whenCertified({ certs, identity: pod.identity }, () => void front.begin("hbone").catch(onError));
 
-  const asPeer = deps.revocations?.check("destination");
   const neighbour = local?.pods.add({
     pod,
     serve: (request) => serveInbound(pod, inbound, request),
     // One that is revoked goes through the tunnel, whose handshake says so.
     certified: () => {
       const cert = certs.peek(pod.identity);
-      return cert !== undefined && !isRevoked(cert, asPeer);
+      return cert !== undefined && !isRevoked(cert, callers);
     },
   });
   const stopAccepting = (): void => {
